@@ -1,0 +1,47 @@
+//! The agent's brain: what to observe, keep and send next, as deterministic state machines.
+//!
+//! Nothing in here does I/O: no tokio, no clock, no randomness, no files, no threads. [`Core::handle`] takes what
+//! happened together with the time and a random source; [`Core::poll`] gives what to do; [`Core::next_wake`] says when to
+//! call again though nothing happened. The shell (`agent`) carries actions out and hands back their results. That is
+//! what makes `tests/sim` possible: the same core under a seeded scheduler, with outages, crashes and clock jumps.
+
+pub mod outcome;
+pub mod record;
+
+pub use outcome::{Endpoint, Outcome, Reason, Scope};
+pub use record::{ClockState, Lane, MessageId, Record, Seq, Stamp, Stream};
+
+use std::time::Duration;
+
+/// A point on the monotonic clock that goes on while the device sleeps (CLOCK_BOOTTIME), in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mono(pub u64);
+
+impl std::ops::Add<Duration> for Mono {
+    type Output = Mono;
+    fn add(self, by: Duration) -> Mono {
+        Mono(self.0.saturating_add(by.as_millis() as u64))
+    }
+}
+
+impl Mono {
+    /// The time from `earlier` to this point; zero if it lies ahead.
+    pub fn since(self, earlier: Mono) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The time as an argument: both clocks, read together by the shell.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// CLOCK_BOOTTIME.
+    pub mono: Mono,
+    /// The wall clock in milliseconds since 1970, right or wrong.
+    pub wall_ms: i64,
+}
+
+/// The random source as an argument.
+pub trait Random {
+    /// A uniformly distributed number.
+    fn next_u64(&mut self) -> u64;
+}

@@ -1,0 +1,7 @@
+//! arclet: what the Azure Arc agents do for a cluster, as one small service beside k3s.
+//!
+//! CONTRIBUTING.md has the plan of the house.
+
+pub mod core;
+pub mod status;
+pub mod store;

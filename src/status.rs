@@ -1,0 +1,121 @@
+//! What `arclet status` shows: the agent writes it, the commands read it. `-o json` prints exactly these fields.
+
+use crate::core::{Endpoint, Reason};
+use serde::{Deserialize, Serialize};
+
+/// Version of this document's shape; raised when a field changes its meaning.
+pub const STATUS_VERSION: u32 = 1;
+
+/// The whole picture. Times are RFC 3339 in UTC, ages and delays in seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// [`STATUS_VERSION`].
+    pub version: u32,
+    /// arclet's version.
+    pub agent_version: String,
+    /// When this was written.
+    pub time: String,
+    /// When the process started.
+    pub started: String,
+    /// Its process id.
+    pub pid: u32,
+    /// ARM id of the connected cluster.
+    pub cluster: String,
+    /// `unknown`, `synced`, `wrong`, and by how much (seconds) the wall clock is off, where known.
+    pub clock: ClockStatus,
+    /// One per endpoint.
+    pub links: Vec<LinkStatus>,
+    /// One per lane.
+    pub lanes: Vec<LaneStatus>,
+    /// When a record was last delivered.
+    pub last_delivery: Option<String>,
+    /// Records delivered since the start of the process.
+    pub delivered: u64,
+    /// What an operator should look at: misconfiguration, losses, a full disk, a rejected credential.
+    pub conditions: Vec<Condition>,
+    /// What was last observed of the cluster.
+    pub cluster_facts: Option<ClusterStatus>,
+    /// What the store repaired when it was opened, in words; empty after a clean start.
+    pub store_notes: Vec<String>,
+}
+
+/// The clock as the agent judges it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockStatus {
+    /// `unknown`, `synced` or `wrong`.
+    pub state: String,
+    /// Trusted time minus wall clock, in seconds.
+    pub offset_seconds: Option<i64>,
+}
+
+/// The link to one endpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkStatus {
+    /// Which.
+    pub endpoint: Endpoint,
+    /// Host name, as configured.
+    pub host: String,
+    /// `up`, `down`, `refused` (reached, but set up wrongly) or `unknown` (not tried yet).
+    pub state: String,
+    /// Since when.
+    pub since: Option<String>,
+    /// Why it is not up.
+    pub reason: Option<Reason>,
+    /// When the next try is due, in seconds from `time`.
+    pub next_try_seconds: Option<u64>,
+    /// Tries since it was last up.
+    pub attempts: u32,
+}
+
+/// One lane's backlog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaneStatus {
+    /// Its name.
+    pub lane: String,
+    /// Undelivered records.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Allocated bytes on disk and the quota they count against.
+    pub allocated_bytes: u64,
+    /// The quota.
+    pub quota_bytes: u64,
+    /// Age of the oldest, in seconds.
+    pub oldest_age_seconds: Option<u64>,
+    /// Records dropped by the quota, since the store was made.
+    pub lost_by_quota: u64,
+    /// Records lost by damage of the medium, since the store was made.
+    pub lost_by_damage: u64,
+    /// Records that the server refused for ever.
+    pub quarantined: u64,
+}
+
+/// Something that stays wrong until someone acts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Since when.
+    pub since: String,
+    /// What it is about: an endpoint's name, `store`, `clock`, `config`.
+    pub about: String,
+    /// Reason and cure.
+    pub reason: Reason,
+}
+
+/// What was last observed of the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// `v1.36.3+k3s1`.
+    pub kubernetes_version: String,
+    /// Nodes.
+    pub node_count: u64,
+    /// vCPUs of all nodes.
+    pub vcpu_count: u64,
+    /// When.
+    pub observed: String,
+}
