@@ -3,5 +3,6 @@
 //! CONTRIBUTING.md has the plan of the house.
 
 pub mod core;
+pub mod scenario;
 pub mod status;
 pub mod store;

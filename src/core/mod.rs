@@ -5,11 +5,18 @@
 //! call again though nothing happened. The shell (`agent`) carries actions out and hands back their results. That is
 //! what makes `tests/sim` possible: the same core under a seeded scheduler, with outages, crashes and clock jumps.
 
+pub mod link;
 pub mod outcome;
+pub mod port;
 pub mod record;
+mod ring;
+pub mod settings;
 
 pub use outcome::{Endpoint, Outcome, Reason, Scope};
+pub use port::{Action, Backlog, Input, Loss, LossCause, Restored, Validity, View};
 pub use record::{ClockState, Lane, MessageId, Record, Seq, Stamp, Stream};
+pub use ring::Core;
+pub use settings::{Profile, Settings};
 
 use std::time::Duration;
 

@@ -1,0 +1,316 @@
+//! What crosses the border between the core and the shell: actions out, inputs in.
+//!
+//! Plain data only. The shell carries each action out once and answers it with exactly one input, named beside the
+//! action; there is nothing else that it may know of the core, and nothing else that the core may know of the world.
+
+use super::{Endpoint, Lane, Mono, Now, Outcome, Reason, Record, Scope, Seq, Stream};
+use crate::scenario::clock::Anchor;
+use crate::scenario::metadata::Facts;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the shell is to do next.
+///
+/// At most one action per [`Endpoint`] is under way at any time, so a shell with one worker per endpoint never queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the Kubernetes API server for its version and its nodes. Answer: [`Input::Observed`]. Endpoint: Kubernetes.
+    Observe,
+    /// Make these records durable with one sync. Answer: [`Input::Enqueued`] with the same ticket.
+    Enqueue {
+        /// Names the answer.
+        ticket: u64,
+        /// In this order.
+        records: Vec<(Lane, Record)>,
+    },
+    /// Get a token from the authority, past any cache: the core has judged that the one at hand will not do (the shell
+    /// keeps the newest per scope, and seals it for the next start). Answer: [`Input::Token`]. Endpoint: Login.
+    FetchToken {
+        /// What for.
+        scope: Scope,
+        /// The claims of a continuous access evaluation challenge.
+        claims: Option<String>,
+    },
+    /// Read, encode, compress and post the oldest records of one stream of a lane. Answer: [`Input::Delivered`], or
+    /// [`Input::DeliveredNothing`] when the store has none. Endpoint: Ingest.
+    Deliver {
+        /// From this lane.
+        lane: Lane,
+        /// To this stream.
+        stream: Stream,
+        /// At most so many, at least one.
+        max_records: usize,
+        /// At most so many bytes of the encoded JSON array before compression, unless a single record is longer.
+        max_bytes: usize,
+    },
+    /// The server has them: delete them durably. Answer: [`Input::Acked`].
+    Ack {
+        /// The lane.
+        lane: Lane,
+        /// The stream.
+        stream: Stream,
+        /// Up to and with this number.
+        through: Seq,
+    },
+    /// The server refused this one for ever: set it aside durably. Answer: [`Input::Quarantined`].
+    Quarantine {
+        /// The lane.
+        lane: Lane,
+        /// The stream.
+        stream: Stream,
+        /// The record at the head.
+        seq: Seq,
+        /// In the server's words.
+        reason: Reason,
+    },
+    /// Merge these tags into the cluster's ARM resource. Answer: [`Input::Tagged`]. Endpoint: Arm.
+    PatchTags {
+        /// All of arclet's tags; others stay.
+        tags: BTreeMap<String, String>,
+    },
+    /// A durable report carries these losses: move the store's mark by exactly them. Answer: [`Input::LossesReported`].
+    ReportedLosses {
+        /// As they were in the report.
+        losses: Vec<Loss>,
+    },
+    /// Keep a small document across restarts; it replaces the one of the same name and comes back in
+    /// [`Restored::documents`]. Answer: [`Input::Remembered`].
+    Remember {
+        /// One of [`DOCUMENTS`].
+        name: &'static str,
+        /// JSON with a version inside.
+        content: Vec<u8>,
+    },
+}
+
+impl Action {
+    /// The endpoint that the action calls; `None` for those that only touch the store.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Action::Observe => Some(Endpoint::Kubernetes),
+            Action::FetchToken { .. } => Some(Endpoint::Login),
+            Action::Deliver { .. } => Some(Endpoint::Ingest),
+            Action::PatchTags { .. } => Some(Endpoint::Arm),
+            _ => None,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed; nothing else.
+    Tick,
+    /// Answer to [`Action::Observe`].
+    Observed(Result<Facts, Outcome>),
+    /// Answer to [`Action::Enqueue`]. An error means that none of the records was taken.
+    Enqueued {
+        /// The action's.
+        ticket: u64,
+        /// `Ok` only after the sync.
+        result: Result<(), Reason>,
+    },
+    /// Answer to [`Action::FetchToken`]. The secret itself stays in the shell.
+    Token {
+        /// The action's.
+        scope: Scope,
+        /// How long it may be used.
+        result: Result<Validity, Outcome>,
+    },
+    /// Answer to [`Action::Deliver`] when something was posted.
+    Delivered {
+        /// The action's.
+        lane: Lane,
+        /// The action's.
+        stream: Stream,
+        /// The first record of the batch.
+        first: Seq,
+        /// The last record of the batch.
+        through: Seq,
+        /// How many there were.
+        records: usize,
+        /// Bytes of the request as sent (headers and compressed body).
+        bytes: usize,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Answer to [`Action::Deliver`] when the store had nothing there.
+    DeliveredNothing {
+        /// The action's.
+        lane: Lane,
+        /// The action's.
+        stream: Stream,
+    },
+    /// Answer to [`Action::Deliver`] when the store could not be read; nothing was posted.
+    DeliveryFailed {
+        /// The action's.
+        lane: Lane,
+        /// The action's.
+        stream: Stream,
+        /// Why.
+        reason: Reason,
+    },
+    /// Answer to [`Action::Ack`].
+    Acked {
+        /// The action's.
+        lane: Lane,
+        /// The action's.
+        stream: Stream,
+        /// The action's.
+        through: Seq,
+        /// Durable, or why not.
+        result: Result<(), Reason>,
+    },
+    /// Answer to [`Action::Quarantine`].
+    Quarantined {
+        /// The action's.
+        lane: Lane,
+        /// The action's.
+        stream: Stream,
+        /// The action's.
+        seq: Seq,
+        /// Durable, or why not.
+        result: Result<(), Reason>,
+    },
+    /// Answer to [`Action::PatchTags`].
+    Tagged(Outcome),
+    /// Answer to [`Action::ReportedLosses`].
+    LossesReported {
+        /// Durable, or why not.
+        result: Result<(), Reason>,
+    },
+    /// Answer to [`Action::Remember`].
+    Remembered {
+        /// The action's.
+        name: &'static str,
+        /// Durable, or why not.
+        result: Result<(), Reason>,
+    },
+    /// What the store holds: once a minute, and whenever someone else than the core has enqueued.
+    Backlog(Backlog),
+    /// The trusted time became known or moved: pass it before the answer that taught it.
+    Clock(Anchor),
+    /// The configuration was read again. State is kept.
+    Reconfigured(super::Settings),
+    /// Someone has reason to believe that this endpoint answers again (`arclet doctor`, `{"do":"retry"}`): try now.
+    LinkHint(Endpoint),
+}
+
+/// How long a fresh token may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From now until it expires.
+    pub valid_for: Duration,
+    /// The authority's advice on when to renew it, from now.
+    pub refresh_in: Option<Duration>,
+}
+
+/// What the store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Undelivered records by lane and stream; what is absent is empty.
+    pub waiting: Vec<(Lane, Stream, u64)>,
+    /// Losses that no durable report carries yet.
+    pub losses: Vec<Loss>,
+}
+
+/// Records of one lane that were lost for one cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Which lane.
+    pub lane: Lane,
+    /// Why.
+    pub cause: LossCause,
+    /// How many, of those that are not reported yet.
+    pub count: u64,
+    /// How many since the store was made, with `count`: a reader who sees a report twice takes the highest total.
+    pub total: u64,
+}
+
+/// Why records were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// The lane's quota, or the disk, was full.
+    Quota,
+    /// The medium was damaged.
+    Damage,
+}
+
+impl LossCause {
+    /// The cause's name in reports and status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LossCause::Quota => "quota",
+            LossCause::Damage => "damage",
+        }
+    }
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// This boot's id: monotonic times of other boots do not compare.
+    pub boot: [u8; 16],
+    /// What [`Action::Remember`] kept; unknown names and unreadable contents are passed over.
+    pub documents: Vec<(String, Vec<u8>)>,
+    /// Tokens that were unsealed and are still good.
+    pub tokens: Vec<(Scope, Validity)>,
+    /// What the store holds.
+    pub backlog: Backlog,
+    /// The trusted time, if the shell knows it already.
+    pub anchor: Option<Anchor>,
+}
+
+/// Names of the documents that the core remembers.
+pub const DOCUMENTS: [&str; 4] = [DOCUMENT_CONTACT, DOCUMENT_TAGS, DOCUMENT_CLOCK, DOCUMENT_ALLOWANCE];
+/// When Azure last heard of this cluster.
+pub const DOCUMENT_CONTACT: &str = "core/contact";
+/// The tags that were last sent.
+pub const DOCUMENT_TAGS: &str = "core/tags";
+/// Trusted times of the last boots.
+pub const DOCUMENT_CLOCK: &str = "core/clock";
+/// What is left of the byte allowance.
+pub const DOCUMENT_ALLOWANCE: &str = "core/allowance";
+
+/// What `arclet status` shows of the core. The shell turns times into text.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// One per endpoint, in the order of [`Endpoint::ALL`].
+    pub links: Vec<LinkView>,
+    /// What an operator should look at.
+    pub conditions: Vec<ConditionView>,
+    /// When records were last delivered by this process.
+    pub last_delivery: Option<Now>,
+    /// Records delivered by this process.
+    pub delivered: u64,
+    /// What was last observed of the cluster, and when.
+    pub facts: Option<(Facts, Now)>,
+}
+
+/// The link to one endpoint.
+#[derive(Clone, Debug)]
+pub struct LinkView {
+    /// Which.
+    pub endpoint: Endpoint,
+    /// `unknown`, `up`, `down`, `refused`.
+    pub state: &'static str,
+    /// When it came into this state; `None` while unknown.
+    pub since: Option<Now>,
+    /// Why it is not up.
+    pub reason: Option<Reason>,
+    /// When it may be tried again; `None`: at any time.
+    pub next_try: Option<Mono>,
+    /// Failed tries since it was last up.
+    pub attempts: u32,
+}
+
+/// Something that stays wrong until someone acts, or until it heals.
+#[derive(Clone, Debug)]
+pub struct ConditionView {
+    /// Since when.
+    pub since: Now,
+    /// An endpoint's name, `stream <table>`, `store`, `metadata`, `losses`.
+    pub about: String,
+    /// Reason, with the cure as its next step.
+    pub reason: Reason,
+}

@@ -1,0 +1,9 @@
+//! One file a scenario: what is observed of the cluster, and the records that it becomes.
+//!
+//! No I/O, no clock and no randomness in here either: the core drives these machines, and nothing in them talks to
+//! Azure or to Kubernetes.
+
+pub mod clock;
+pub mod columns;
+pub mod encode;
+pub mod metadata;
