@@ -2,7 +2,9 @@
 //!
 //! CONTRIBUTING.md has the plan of the house.
 
+pub mod agent;
 pub mod core;
+pub mod log;
 pub mod scenario;
 pub mod status;
 pub mod store;

@@ -119,3 +119,33 @@ pub struct ClusterStatus {
     /// When.
     pub observed: String,
 }
+
+/// What `arclet outbox` shows: the lanes, and what the server refused for ever.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outbox {
+    /// [`STATUS_VERSION`].
+    pub version: u32,
+    /// When this was written.
+    pub time: String,
+    /// One per lane.
+    pub lanes: Vec<LaneStatus>,
+    /// Records set aside, oldest first.
+    pub quarantined: Vec<QuarantinedRecord>,
+}
+
+/// A record that the server refused for ever.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantinedRecord {
+    /// Its MessageId.
+    pub id: String,
+    /// The table it was meant for.
+    pub table: String,
+    /// When it was set aside.
+    pub at: String,
+    /// Why, in the server's words.
+    pub reason: String,
+    /// The start of its body.
+    pub body: String,
+}

@@ -1,0 +1,6 @@
+//! The shell.
+
+pub mod control;
+mod notify;
+mod signals;
+mod workers;
