@@ -3,7 +3,9 @@
 //! CONTRIBUTING.md has the plan of the house.
 
 pub mod agent;
+pub mod clock;
 pub mod core;
+pub mod http;
 pub mod log;
 pub mod scenario;
 pub mod status;

@@ -118,10 +118,7 @@ mod tests {
 
     #[test]
     fn text_from_outside_starts_no_line_of_its_own() {
-        assert_eq!(
-            text(Level::Info, "arclet", "a\n<3>forged\x1b[2J", true),
-            "<6>a\\n<3>forged\\u{1b}[2J\n"
-        );
+        assert_eq!(text(Level::Info, "arclet", "a\n<3>forged\x1b[2J", true), "<6>a\\n<3>forged\\u{1b}[2J\n");
     }
 
     #[test]

@@ -69,8 +69,11 @@ pub fn bind(path: &Path) -> Result<std::os::unix::net::UnixListener, Reason> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
             if net::UnixStream::connect(path).is_ok() {
-                return Err(Reason::new("AlreadyRunning", format!("another agent answers at {}", path.display()))
-                    .cure("stop it first: systemctl stop arclet"));
+                return Err(Reason::new(
+                    "AlreadyRunning",
+                    format!("another agent answers at {}", path.display()),
+                )
+                .cure("stop it first: systemctl stop arclet"));
             }
             std::fs::remove_file(path).map_err(|e| failed("cannot remove the stale socket", e))?;
         }
@@ -231,7 +234,8 @@ mod tests {
     fn nonsense_is_refused_with_the_next_step_and_stops_nothing() {
         let answers = with_server(|path| {
             drop(net::UnixStream::connect(path).unwrap()); // a peer that says nothing and goes
-            let nonsense = [b"\n".to_vec(), b"{\"get\":\"money\"}\n".to_vec(), vec![b'['; 900], vec![0xff; 9]];
+            let nonsense =
+                [b"\n".to_vec(), b"{\"get\":\"money\"}\n".to_vec(), vec![b'['; 900], vec![0xff; 9]];
             let mut answers: Vec<_> = nonsense
                 .iter()
                 .map(|n| {

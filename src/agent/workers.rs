@@ -69,8 +69,7 @@ impl Workers {
             drop(reserved);
             answer(&theirs, result);
         };
-        let spawned =
-            std::thread::Builder::new().name(endpoint.name().into()).stack_size(STACK).spawn(work);
+        let spawned = std::thread::Builder::new().name(endpoint.name().into()).stack_size(STACK).spawn(work);
         if let Err(error) = spawned {
             answer(&slot, Err(NoResult::NoThread(error.to_string())));
         }
