@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod clock;
+pub mod config;
 pub mod core;
 pub mod http;
 pub mod log;
