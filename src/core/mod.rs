@@ -5,12 +5,23 @@
 //! call again though nothing happened. The shell (`agent`) carries actions out and hands back their results. That is
 //! what makes `tests/sim` possible: the same core under a seeded scheduler, with outages, crashes and clock jumps.
 
+pub mod allowance;
+pub mod backoff;
+mod conditions;
+mod drain;
 pub mod link;
+mod outbox;
 pub mod outcome;
 pub mod port;
 pub mod record;
+mod reports;
 mod ring;
+pub mod schedule;
 pub mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
+mod token;
+mod window;
 
 pub use outcome::{Endpoint, Outcome, Reason, Scope};
 pub use port::{Action, Backlog, Input, Loss, LossCause, Restored, Validity, View};

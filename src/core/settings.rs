@@ -2,7 +2,7 @@
 //!
 //! The reasons of the defaults stand here; how they are written in arclet.toml is `config`'s business.
 
-use super::link;
+use super::link::Config;
 use std::time::Duration;
 
 /// How much the link costs.
@@ -33,7 +33,13 @@ pub struct Settings {
     /// Send only when a heartbeat is due, then everything that waits: connections cost more than records.
     pub deliver_with_heartbeat: bool,
     /// The links, indexed by `Endpoint as usize`.
-    pub links: [link::Config; 4],
+    pub links: [Config; 4],
+    /// Bytes of a day, TLS and tokens included; `None`: as many as there are.
+    pub allowance: Option<u32>,
+    /// After an outage of at least this, the backlog is not drained at once.
+    pub spread_after: Duration,
+    /// But after a delay drawn from zero to this.
+    pub spread_most: Duration,
     /// Most records of one call.
     pub batch_records: usize,
     /// Most bytes of one call before compression.
@@ -48,19 +54,26 @@ pub const BATCH_RECORDS: usize = 2_000;
 
 impl Settings {
     /// The defaults of a profile. `agent_version` is arclet's own.
+    ///
+    /// Metered: a contact costs 14 to 18 KB when nothing of it is kept from the last one (two TLS handshakes, a token and
+    /// its way in the header), a heartbeat itself 400 bytes. So there are two contacts a day, all that waits goes along,
+    /// a whole metadata report comes once a week, tags would need a third connection and stay off, and the allowance
+    /// bounds whatever the link does. Changes of the cluster are observed and kept as often as ever.
     pub fn of(profile: Profile, agent_version: impl Into<String>) -> Settings {
         let metered = profile == Profile::Metered;
-        let link = |base, cap, refused| link::Config { base, cap, refused, allowance: None };
-        let near = link(Duration::from_secs(1), 5 * MINUTE, 5 * MINUTE);
+        let near = if metered { Config::PATIENT } else { Config::NEAR };
         Settings {
             agent_version: agent_version.into(),
             heartbeat_interval: if metered { 12 * HOUR } else { 5 * MINUTE },
             metadata_interval: 5 * MINUTE,
-            whole_interval: 24 * HOUR,
+            whole_interval: if metered { 7 * 24 * HOUR } else { 24 * HOUR },
             tags: !metered,
             tags_interval: HOUR,
             deliver_with_heartbeat: metered,
-            links: [near, near, link(Duration::from_secs(30), HOUR, HOUR), near],
+            links: [Config::NEAR, near, Config::PATIENT, near],
+            allowance: metered.then_some(METERED_BYTES),
+            spread_after: 15 * MINUTE,
+            spread_most: 5 * MINUTE,
             batch_records: BATCH_RECORDS,
             batch_bytes: BATCH_BYTES,
         }
@@ -69,3 +82,5 @@ impl Settings {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+/// A megabyte a month.
+const METERED_BYTES: u32 = 33_000;

@@ -53,19 +53,20 @@ pub const HEARTBEAT: &[Column] = &[
     ("AgentVersion", Type::String),
     // heartbeat: seconds since the process started.
     ("UptimeSeconds", Type::Long),
-    // heartbeat: undelivered records, this one not counted.
-    ("Backlog", Type::Long),
     // gap: Azure heard nothing from .. to.
     ("From", Type::DateTime),
     ("To", Type::DateTime),
-    // gap: heartbeats that would have been due. loss: records since the last report.
+    // gap: heartbeats that were missed. loss: records that no earlier report has. quarantine: records, this one and
+    // those that have no report of their own.
     ("Count", Type::Long),
-    // loss, quarantine: records since the store was made, or since the process started.
+    // loss: records since the store was made; the highest one counts where a report came twice.
     ("Total", Type::Long),
     // loss, quarantine: the lane.
     ("Lane", Type::String),
     // quarantine: the table that the record was meant for.
     ("Table", Type::String),
+    // quarantine: its number in the lane; `arclet outbox` has the record.
+    ("RecordSeq", Type::Long),
     // gap, loss, quarantine: a stable word.
     ("Reason", Type::String),
     // gap, quarantine: one sentence.

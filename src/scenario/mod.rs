@@ -6,4 +6,6 @@
 pub mod clock;
 pub mod columns;
 pub mod encode;
+pub mod heartbeat;
 pub mod metadata;
+pub mod tags;

@@ -1,0 +1,246 @@
+//! Heartbeats, and the reports about silence, losses and refused records: all rows of one table, told apart by `Kind`.
+//!
+//! Heartbeats live in the state lane, so that offline only the latest is kept. Silence is told afterwards: when a
+//! heartbeat is delivered and the one before was delivered too long ago, one gap report says from when to when and why.
+//! The time of the last contact is remembered across restarts, and moves on only when the gap report is durable.
+
+use super::clock::Anchors;
+use crate::core::{Lane, LossCause, Now, Reason, Seq, Stream};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The key of heartbeats in the state lane.
+pub const KEY: &str = "heartbeat";
+
+/// The columns of all kinds; each has its own (`columns::HEARTBEAT`).
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_seq: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+impl Row<'_> {
+    fn body(&self) -> Vec<u8> {
+        // Text and numbers only: there is nothing in here that could fail to serialise.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The body of a heartbeat.
+pub fn heartbeat(agent_version: &str, uptime: Duration) -> Vec<u8> {
+    Row {
+        kind: "heartbeat",
+        agent_version: Some(agent_version),
+        uptime_seconds: Some(uptime.as_secs()),
+        ..Row::default()
+    }
+    .body()
+}
+
+/// The body of a loss report.
+pub fn loss(lane: Lane, cause: LossCause, count: u64, total: u64) -> Vec<u8> {
+    Row {
+        kind: "loss",
+        lane: Some(lane.name()),
+        reason: Some(cause.name()),
+        count: Some(count),
+        total: Some(total),
+        ..Row::default()
+    }
+    .body()
+}
+
+/// The body of a quarantine report; `others` more were set aside that have no report of their own.
+pub fn quarantine(lane: Lane, stream: Stream, seq: Seq, reason: &Reason, others: u64) -> Vec<u8> {
+    Row {
+        kind: "quarantine",
+        lane: Some(lane.name()),
+        table: Some(stream.table()),
+        record_seq: Some(seq),
+        count: Some(1 + others),
+        reason: Some(cut(&reason.code)),
+        detail: Some(cut(&reason.message)),
+        ..Row::default()
+    }
+    .body()
+}
+
+/// When Azure last heard of this cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Contact {
+    v: u32,
+    boot: [u8; 16],
+    mono_ms: u64,
+    /// Corrected where the clock was wrong.
+    time_ms: i64,
+    /// Whether `time_ms` can be trusted.
+    trusted: bool,
+    /// Why the silence since then began, as far as it was seen.
+    why: Option<(String, String)>,
+}
+
+/// A time of silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    from_ms: i64,
+    to_ms: i64,
+    missed: Option<u64>,
+    why: (String, String),
+}
+
+impl Gap {
+    /// The body of a gap report.
+    pub fn body(&self) -> Vec<u8> {
+        Row {
+            kind: "gap",
+            from: Some(super::encode::time(self.from_ms)),
+            to: Some(super::encode::time(self.to_ms)),
+            count: self.missed,
+            reason: Some(cut(&self.why.0)),
+            detail: Some(cut(&self.why.1)),
+            ..Row::default()
+        }
+        .body()
+    }
+}
+
+/// Who watches for silence.
+#[derive(Clone, Debug, Default)]
+pub struct Silence {
+    last: Option<Contact>,
+    /// Told, and the contact that ended it.
+    gap: Option<(Gap, Contact)>,
+    unsaved: bool,
+}
+
+impl Silence {
+    /// As it was remembered.
+    pub fn restore(content: Option<&[u8]>) -> Silence {
+        let last = content.and_then(|c| serde_json::from_slice::<Contact>(c).ok()).filter(|c| c.v == VERSION);
+        Silence { last, ..Silence::default() }
+    }
+
+    /// The link went down for this reason: the first one of a silence is the one that is told.
+    pub fn link_lost(&mut self, reason: &Reason) {
+        if let Some(last) = &mut self.last
+            && last.why.is_none()
+        {
+            last.why = Some((cut(&reason.code).to_owned(), cut(&reason.message).to_owned()));
+        }
+    }
+
+    /// A heartbeat has come due while the one before was not delivered: what is known of the silence is worth keeping.
+    pub fn heartbeat_missed(&mut self) {
+        self.unsaved |= self.last.as_ref().is_some_and(|l| l.why.is_some());
+    }
+
+    /// A heartbeat was delivered.
+    pub fn contact(&mut self, now: Now, boot: [u8; 16], anchors: &Anchors, interval: Duration) {
+        let stamp = crate::core::Stamp {
+            boot,
+            mono_ms: now.mono.0,
+            wall_ms: now.wall_ms,
+            clock: anchors.judge(&boot, now),
+        };
+        let (time_ms, state) = anchors.correct(&stamp);
+        let trusted = matches!(state, crate::core::ClockState::Synced | crate::core::ClockState::Corrected);
+        let contact = Contact { v: VERSION, boot, mono_ms: now.mono.0, time_ms, trusted, why: None };
+        // A gap that is not durable yet goes on to this contact, if it has to be told again.
+        let from = self.last.as_ref();
+        match from.and_then(|from| gap(from, &contact, interval)) {
+            Some(gap) if self.gap.is_none() => self.gap = Some((gap, contact)),
+            _ if self.gap.is_some() => {
+                if let Some((_, end)) = &mut self.gap {
+                    *end = contact;
+                }
+            }
+            _ => {
+                self.last = Some(contact);
+                self.unsaved = true;
+            }
+        }
+    }
+
+    /// The gap that is to be told, as a report.
+    pub fn gap(&self) -> Option<&Gap> {
+        self.gap.as_ref().map(|(gap, _)| gap)
+    }
+
+    /// The report is durable.
+    pub fn told(&mut self) {
+        if let Some((_, end)) = self.gap.take() {
+            self.last = Some(end);
+            self.unsaved = true;
+        }
+    }
+
+    /// The document to remember, if it has changed.
+    pub fn document(&mut self) -> Option<Vec<u8>> {
+        if !std::mem::take(&mut self.unsaved) {
+            return None;
+        }
+        self.last.as_ref().and_then(|last| serde_json::to_vec(last).ok())
+    }
+}
+
+/// The silence between two contacts, if it is one.
+fn gap(from: &Contact, to: &Contact, interval: Duration) -> Option<Gap> {
+    let lasted = if from.boot == to.boot {
+        Some(Duration::from_millis(to.mono_ms.saturating_sub(from.mono_ms)))
+    } else if from.trusted && to.trusted {
+        Some(Duration::from_millis(to.time_ms.saturating_sub(from.time_ms).max(0) as u64))
+    } else {
+        None // it was off for nobody knows how long
+    };
+    if lasted.is_some_and(|lasted| lasted < interval * 5 / 2) {
+        return None;
+    }
+    let why = from.why.clone().unwrap_or_else(|| {
+        if from.boot == to.boot {
+            ("Unknown".into(), "no heartbeat was delivered; the reason was not seen".into())
+        } else {
+            ("Restarted".into(), "the device was off or restarted".into())
+        }
+    });
+    // Within a boot its own clock measures better than the wall clock, which may have jumped between the two.
+    let from_ms = match lasted {
+        Some(lasted) if from.boot == to.boot && to.trusted => to.time_ms - lasted.as_millis() as i64,
+        _ => from.time_ms,
+    };
+    let missed = lasted
+        .map(|lasted| (lasted.as_millis() / interval.as_millis().max(1)).saturating_sub(1).max(1) as u64);
+    Some(Gap { from_ms, to_ms: to.time_ms, missed, why })
+}
+
+/// Text of others, cut: a field holds 64 KB, and a report about a failure must never fail for its length.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(1_024);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+const VERSION: u32 = 1;
