@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! The binary: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    arclet::cli::main(std::env::args_os().skip(1)).into()
+}
