@@ -17,8 +17,8 @@ pub use cluster_id::ClusterId;
 pub use credential::CredentialFile;
 pub use error::{Error, Errors, Kind};
 
-use crate::core::Lane;
 use crate::core::settings::{Profile, Settings};
+use crate::core::{Endpoint, Lane, link};
 use section::{Reader, Section, line_of};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// What is reported, and how often.
     pub report: Report,
+    /// How to try again, at every endpoint; `None`: each has its own way.
+    pub retry: Option<link::Config>,
     /// The durable store.
     pub store: Store,
     /// The way out.
@@ -165,6 +167,8 @@ pub struct Report {
     pub tags: bool,
     /// At least between two tag updates.
     pub tags_interval: Duration,
+    /// Bytes of a day, TLS and tokens included; `None`: as many as there are.
+    pub allowance: Option<u32>,
 }
 
 /// The durable store.
@@ -241,6 +245,10 @@ impl Config {
         settings.whole_interval = self.report.whole_interval;
         settings.tags = self.report.tags;
         settings.tags_interval = self.report.tags_interval;
+        settings.allowance = self.report.allowance;
+        if let Some(retry) = self.retry {
+            settings.links = [retry; Endpoint::ALL.len()];
+        }
         settings
     }
 }
@@ -290,6 +298,7 @@ fn interpret(file: &Path, text: &str, handed: Option<&Path>) -> (Option<Config>,
         ingest: ingest(reader.section("ingest")),
         kubernetes: kubernetes(reader.section("kubernetes"), handed),
         report: report(reader.section("report")),
+        retry: retry(reader.section("retry")),
         store: store(reader.section("store"), handed),
         proxy: proxy(reader.section("proxy"), handed),
         tls: Tls { extra_ca_file: reader.section("tls").path("extra-ca-file") },
@@ -417,6 +426,33 @@ fn report(mut section: Section<'_, '_>) -> Report {
         whole_interval: section.duration("whole-interval", bounds()).unwrap_or(default.whole_interval),
         tags: section.switch("tags").unwrap_or(default.tags),
         tags_interval: section.duration("tags-interval", bounds()).unwrap_or(default.tags_interval),
+        allowance: section
+            .size("allowance", 10_000..=u64::from(u32::MAX))
+            .and_then(|bytes| u32::try_from(bytes).ok())
+            .or(default.allowance),
+    }
+}
+
+fn retry(mut section: Section<'_, '_>) -> Option<link::Config> {
+    let bounds = || link::BASE_LEAST..=link::WAIT_MOST;
+    let (first, longest, refused) = (
+        section.duration("first", bounds()),
+        section.duration("longest", bounds()),
+        section.duration("refused", bounds()),
+    );
+    if first.or(longest).or(refused).is_none() {
+        return None;
+    }
+    let near = Duration::from_secs(300);
+    let first = first.unwrap_or(Duration::from_secs(1));
+    match link::Config::try_new(first, longest.unwrap_or(near.max(first)), refused.unwrap_or(near.max(first)))
+    {
+        Ok(config) => Some(config),
+        Err(why) => {
+            let key = if longest.is_some_and(|longest| longest < first) { "longest" } else { "refused" };
+            section.wrong(key, Kind::BadValue(why.to_string()), "");
+            None
+        }
     }
 }
 
