@@ -191,7 +191,7 @@ pub enum Input {
     /// The trusted time became known or moved: pass it before the answer that taught it.
     Clock(Anchor),
     /// The configuration was read again. State is kept.
-    Reconfigured(super::Settings),
+    Reconfigured(Box<super::Settings>),
     /// Someone has reason to believe that this endpoint answers again (`arclet doctor`, `{"do":"retry"}`): try now.
     LinkHint(Endpoint),
 }

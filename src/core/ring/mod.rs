@@ -167,7 +167,7 @@ impl Core {
             Input::Remembered { name, result } => self.remembered(now, rng, name, result),
             Input::Backlog(backlog) => self.backlog(now, &backlog),
             Input::Clock(anchor) => self.clock(now, anchor),
-            Input::Reconfigured(settings) => self.reconfigured(now, rng, settings),
+            Input::Reconfigured(settings) => self.reconfigured(now, rng, *settings),
             Input::LinkHint(endpoint) => self.hint(endpoint),
         }
         self.close_contact(now);
