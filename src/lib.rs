@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod http;
+pub mod k3s;
 pub mod log;
 pub mod scenario;
 pub mod status;

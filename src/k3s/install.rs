@@ -1,0 +1,191 @@
+//! What `connect` makes in the cluster for the agent, and `disconnect` takes away: the objects of `config/rbac.yaml` and
+//! the token that the cluster puts into one of them.
+//!
+//! Runs with an administrator's connection. Repeating it changes nothing. An object of the same name that does not carry
+//! our label belongs to somebody else: it is neither changed nor removed. Why the credential is this one:
+//! docs/decisions/0004-kubernetes-credential.md.
+
+use super::apply::Deleted;
+use super::client::Client;
+use super::connection::{Connection, Identity};
+use super::reply;
+use super::resource::Resource;
+use crate::core::{Outcome, Reason};
+use k8s_openapi::ByteString;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+use ureq::http::Method;
+use zeroize::{Zeroize, Zeroizing};
+
+/// The namespace of all that arclet has in the cluster.
+pub const NAMESPACE: &str = "arclet";
+/// The ServiceAccount that the agent acts as.
+pub const SERVICE_ACCOUNT: &str = "arclet";
+/// The Secret with the agent's token.
+pub const TOKEN_SECRET: &str = "arclet-token";
+/// Marks what is ours.
+pub const OWNER_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "arclet");
+/// Owns the fields of these objects (server-side apply).
+pub const FIELD_MANAGER: &str = "arclet-connect";
+
+const OBJECTS: &str = include_str!("../../config/rbac.yaml");
+/// Between two looks for the token. The cluster's controller needs a few milliseconds for it.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What the cluster has of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: connecting makes it.
+    Missing,
+    /// Ours: connecting sets it right.
+    Ours,
+    /// Somebody else's object of that name: connecting refuses.
+    Foreign,
+}
+
+/// One object to be made or removed.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What the cluster has now.
+    pub state: State,
+    /// The object as it is to be.
+    pub object: Value,
+    resource: Resource,
+    uid: Option<String>,
+}
+
+impl Step {
+    /// `ClusterRole arclet-metadata`, for people.
+    pub fn title(&self) -> String {
+        match self.namespace() {
+            Some(namespace) => format!("{} {namespace}/{}", self.resource.kind, self.name()),
+            None => format!("{} {}", self.resource.kind, self.name()),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.object.pointer("/metadata/namespace").and_then(Value::as_str)
+    }
+}
+
+/// Reads what the cluster has of each object, in the order in which they are made. Changes nothing.
+pub fn plan(client: &Client) -> Result<Vec<Step>, Outcome> {
+    let broken = |e: &dyn std::fmt::Display| {
+        Outcome::Refused(Reason::new("BadBuild", format!("config/rbac.yaml: {e}")))
+    };
+    let objects: Vec<Value> = serde_saphyr::from_multiple(OBJECTS).map_err(|e| broken(&e))?;
+    let mut steps = Vec::with_capacity(objects.len());
+    for object in objects {
+        let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+        let resource = Resource::known(text("apiVersion"), text("kind"))
+            .ok_or_else(|| broken(&format!("unknown kind {}", text("kind"))))?;
+        let mut step = Step { state: State::Missing, object, resource, uid: None };
+        if let Some(mut found) = client.get(&step.resource, step.namespace(), step.name())? {
+            let (label, owner) = OWNER_LABEL;
+            let ours = found.pointer("/metadata/labels").and_then(|l| l.get(label)).and_then(Value::as_str);
+            step.state = if ours == Some(owner) { State::Ours } else { State::Foreign };
+            step.uid = found.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+            forget_secrets(&mut found);
+        }
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+/// Makes or mends every object; nothing at all if one of them is somebody else's. Returns what was found before.
+pub fn apply_all(client: &Client) -> Result<Vec<Step>, Outcome> {
+    let steps = plan(client)?;
+    if let Some(foreign) = steps.iter().find(|step| step.state == State::Foreign) {
+        let (label, owner) = OWNER_LABEL;
+        let message = format!("{} is there already and is not arclet's", foreign.title());
+        return Err(Outcome::Refused(
+            Reason::new("NotOurs", message)
+                .cure(format!("remove it, or give it to arclet with the label {label}={owner}")),
+        ));
+    }
+    for step in &steps {
+        // With force: the objects are ours, and what somebody changed in them is set right.
+        forget_secrets(&mut client.apply(&step.object, FIELD_MANAGER, true)?);
+    }
+    Ok(steps)
+}
+
+#[derive(Deserialize)]
+struct TokenSecret {
+    data: Option<TokenData>,
+}
+
+#[derive(Deserialize)]
+struct TokenData {
+    token: Option<ByteString>,
+}
+
+/// The agent's token, as soon as the cluster has made it. `pause` waits between two looks; after `patience` it is an error.
+pub fn wait_token(
+    client: &Client,
+    patience: Duration,
+    pause: &mut dyn FnMut(Duration),
+) -> Result<Zeroizing<String>, Outcome> {
+    let secret = Resource::known("v1", "Secret").map(|r| r.object(Some(NAMESPACE), TOKEN_SECRET));
+    let path = secret.unwrap_or_default();
+    let start = client.clock().now().mono;
+    loop {
+        let mut reply = client.send(Method::GET, &path, None)?;
+        let found = reply::read::<TokenSecret>(&format!("GET {path}"), &reply);
+        reply.body.zeroize();
+        let token = found?.data.and_then(|data| data.token).map(|token| Zeroizing::new(token.0));
+        if let Some(token) = token.filter(|token| !token.is_empty()) {
+            return std::str::from_utf8(&token).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| {
+                Outcome::Refused(Reason::new(reply::code::NOT_KUBERNETES, "the token is not text"))
+            });
+        }
+        if client.clock().now().mono.since(start) > patience {
+            let message = format!(
+                "the cluster put no token into Secret {NAMESPACE}/{TOKEN_SECRET} within {patience:?}"
+            );
+            return Err(Outcome::Unreachable(
+                Reason::new("NoToken", message)
+                    .cure("look whether the cluster's controllers run (k3s: journalctl -u k3s)"),
+            ));
+        }
+        pause(PAUSE);
+    }
+}
+
+/// The same server, as the agent: what goes into the agent's own kubeconfig.
+pub fn limited(administrator: &Connection, token: Zeroizing<String>) -> Connection {
+    Connection { identity: Identity::Token(token), ..administrator.clone() }
+}
+
+/// Removes what is ours, last made first, and each only as it was seen: an object that was replaced meanwhile stays.
+/// Returns what was found of each.
+pub fn remove_all(client: &Client) -> Result<Vec<(String, Deleted)>, Outcome> {
+    let mut removed = Vec::new();
+    for step in plan(client)?.iter().rev() {
+        let outcome = match step.state {
+            State::Missing => Deleted::NotThere,
+            State::Foreign => Deleted::AnotherOne,
+            State::Ours => {
+                client.delete(&step.resource, step.namespace(), step.name(), step.uid.as_deref())?
+            }
+        };
+        removed.push((step.title(), outcome));
+    }
+    Ok(removed)
+}
+
+/// Wipes the values of a Secret that the server sent back.
+fn forget_secrets(object: &mut Value) {
+    if let Some(data) = object.get_mut("data").and_then(Value::as_object_mut) {
+        for value in data.values_mut() {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
+    }
+}
