@@ -3,6 +3,7 @@
 //! CONTRIBUTING.md has the plan of the house.
 
 pub mod agent;
+pub mod azure;
 pub mod cli;
 pub mod clock;
 pub mod config;

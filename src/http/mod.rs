@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http;
+pub use ureq::http;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 
 /// What every request says of its sender.
