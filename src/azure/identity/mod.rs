@@ -36,7 +36,7 @@ pub enum Credential {
     /// A password of an app registration.
     ClientSecret(ClientSecret),
     /// A certificate of an app registration, with its key.
-    Certificate(Certificate),
+    Certificate(Box<Certificate>),
     /// A token of another issuer that the app registration trusts.
     FederatedToken(FederatedToken),
     /// The managed identity of the machine, from the Arc-enabled-servers agent beside us.
