@@ -219,13 +219,10 @@ impl Link {
         asked: Option<Duration>,
     ) -> Mono {
         self.enter(now, State::Down(reason));
-        let delay = match asked {
-            Some(asked) => {
-                let asked = asked.min(RETRY_AFTER_MOST);
-                asked + rng.up_to(asked / 4 + self.config.base)
-            }
-            None => self.config.base + self.config.delay(rng, self.attempts.saturating_add(1)),
-        };
+        // A server that asks for a second, and asks again each time, is not asked each second either.
+        let own = ceiling(self.config.base, self.config.cap, self.attempts.saturating_add(1));
+        let asked = asked.unwrap_or(self.config.base).min(RETRY_AFTER_MOST);
+        let delay = asked + rng.up_to(own.max(asked / 4));
         let until = self.wait(now.mono + delay);
         self.ordered = true;
         until

@@ -5,6 +5,10 @@
 
 mod check;
 mod far;
+mod fleet;
+mod lanes;
+mod metered;
+mod silence;
 mod store;
 mod world;
 
@@ -33,10 +37,10 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Half a day of chaos, then a healed world until everything has arrived.
+/// Six hours of chaos, then a healed world until everything has arrived.
 fn weather(seed: u64) {
     let mut world = World::new(seed, Profile::Default);
-    let chaos_ends = 12 * HOUR;
+    let chaos_ends = 6 * HOUR;
     while world.time < chaos_ends {
         let next = world.time + SECOND + world.rng.below(20 * MINUTE);
         world.run_until(next);
@@ -78,7 +82,7 @@ fn trouble(world: &mut World) {
         7..=11 => {
             let lane = [Lane::Report, Lane::Audit, Lane::Logs, Lane::Metrics][world.rng.below(4) as usize];
             let stream = Stream::ALL[world.rng.below(2) as usize];
-            let (count, poison) = (world.rng.below(200), world.rng.below(4));
+            let (count, poison) = (world.rng.below(120), world.rng.below(4));
             world.produce(lane, stream, 3, count, poison);
         }
         12 | 13 => {
