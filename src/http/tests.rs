@@ -39,7 +39,8 @@ fn a_reply_is_whole_with_status_headers_body_and_date() {
 #[test]
 fn bodies_are_sent_with_their_length_and_an_empty_one_as_zero() {
     let server = Server::always(answer(200, &[], ""));
-    for (method, body) in [(http::Method::POST, "{}"), (http::Method::PATCH, "x"), (http::Method::DELETE, "")] {
+    for (method, body) in [(http::Method::POST, "{}"), (http::Method::PATCH, "x"), (http::Method::DELETE, "")]
+    {
         let mut request = Request::new(method, &server.url);
         request.body = body.into();
         plain().call(&request).unwrap();
@@ -133,7 +134,8 @@ fn a_reply_that_trickles_does_not_outlive_the_deadline() {
         // Ends when the client hangs up.
         while stream.write_all(b" ").is_ok() {}
     });
-    let failure = plain().call(&Request::get(url).deadline(Duration::from_millis(200)).max_body(1 << 30)).unwrap_err();
+    let failure =
+        plain().call(&Request::get(url).deadline(Duration::from_millis(200)).max_body(1 << 30)).unwrap_err();
     assert!(matches!(failure, Failure::Timeout { phase: "reply", .. }), "{failure}");
     trickle.join().unwrap();
 }
@@ -152,7 +154,12 @@ fn each_way_to_break_has_its_own_word_and_names_the_host() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Encoding: gzip\r\n\r\nnope", "ProtocolError"),
     ] {
         let server = Server::always(bytes.to_vec());
-        assert_eq!(reason(plain().call(&get(&server.url))).code, code, "{:?}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            reason(plain().call(&get(&server.url))).code,
+            code,
+            "{:?}",
+            String::from_utf8_lossy(bytes)
+        );
     }
 }
 
@@ -261,7 +268,11 @@ fn the_proxy_gets_a_connect_with_its_credentials_and_the_host_gets_the_token() {
 #[test]
 fn a_proxy_that_refuses_is_named_with_its_cure_and_without_its_password() {
     for (reply, code, cure) in [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "ProxyAuthenticationRequired", "password"),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+            "ProxyAuthenticationRequired",
+            "password",
+        ),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "ProxyRefused", "CONNECT"),
         ("", "ProxyRefused", "proxy.url"),
     ] {
