@@ -32,6 +32,8 @@ struct Inner {
     epoch_ms: AtomicI64,
     /// No moment before this one can be now: the build date, or a later trusted time.
     floor_ms: AtomicI64,
+    /// Added to the wall clock: zero but in tests.
+    shift_ms: i64,
 }
 
 impl Default for Clock {
@@ -43,16 +45,25 @@ impl Default for Clock {
 impl Clock {
     /// The clocks of this machine; the trusted time is unknown.
     pub fn new() -> Self {
+        Self::shifted(0)
+    }
+
+    /// The clocks of a machine whose wall clock is off by this much, for tests: nothing is learned yet.
+    pub fn shifted(shift_ms: i64) -> Self {
         Clock(Arc::new(Inner {
             boot: boot_id(),
             epoch_ms: AtomicI64::new(UNKNOWN),
             floor_ms: AtomicI64::new(BUILD_MS),
+            shift_ms,
         }))
     }
 
     /// Both clocks, read together.
     pub fn now(&self) -> Now {
-        Now { mono: Mono(millis(ClockId::Boottime).max(0) as u64), wall_ms: millis(ClockId::Realtime) }
+        Now {
+            mono: Mono(millis(ClockId::Boottime).max(0) as u64),
+            wall_ms: millis(ClockId::Realtime).saturating_add(self.0.shift_ms),
+        }
     }
 
     /// This boot's id (`/proc/sys/kernel/random/boot_id`): monotonic times of other boots do not compare.

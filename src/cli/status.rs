@@ -5,8 +5,7 @@ use super::ask::{ask, control, not_understood};
 use super::text::{ago, bytes, clean, count, grouped, reason, span};
 use super::{Exit, complain, say};
 use crate::agent::control::{Get, Request};
-use crate::azure::ResourceId;
-use crate::config::DEFAULT_PATH;
+use crate::config::{ClusterId, DEFAULT_PATH};
 use crate::core::Reason;
 use crate::status::{LaneStatus, LinkStatus, Status};
 use serde::Serialize;
@@ -163,10 +162,10 @@ fn screen(shown: &Shown) -> String {
 }
 
 fn cluster(status: &Status) -> String {
-    let mut text = match ResourceId::parse(&status.cluster) {
+    let mut text = match status.cluster.parse::<ClusterId>() {
         Ok(id) => format!(
             "Cluster    {} in resource group {}, subscription {}\n",
-            id.name, id.group, id.subscription
+            id.name, id.resource_group, id.subscription
         ),
         Err(_) => format!("Cluster    {}\n", clean(&status.cluster)),
     };

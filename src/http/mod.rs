@@ -9,8 +9,6 @@ mod failure;
 mod proxy;
 mod resolve;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 mod tls;
 

@@ -73,8 +73,12 @@ impl Client {
             if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let reply = self.send(Method::GET, &path, None)?;
         let list: ResourceList = match reply::read(&format!("GET {path}"), &reply) {
-            // Without a name: it is the path that is not there.
-            Err(Outcome::Refused(r)) if r.code == code::NO_SUCH_KIND => return Ok(Vec::new()),
+            // The server says so in plain text, as any other program could: its list of groups decides.
+            Err(Outcome::Refused(r)) if reply.status == 404 && r.code == code::NOT_KUBERNETES => {
+                let groups = self.discover()?;
+                let known = groups.iter().any(|g| g.name == group && g.versions.iter().any(|v| v == version));
+                return if known { Err(Outcome::Refused(r)) } else { Ok(Vec::new()) };
+            }
             other => other?,
         };
         let kinds = list.resources.into_iter().filter(|r| !r.name.contains('/'));

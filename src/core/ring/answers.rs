@@ -190,9 +190,8 @@ impl Core {
     ) -> Option<Reason> {
         let link = &mut self.links[endpoint as usize];
         match outcome {
-            // A success that brings nothing is no answer; to take it for one would ask again at once, and for ever.
             Outcome::Success => {
-                link.unreachable(now, rng, Reason::new("Protocol", "a success without a result"));
+                link.reached(now);
                 None
             }
             Outcome::Unreachable(reason) => {

@@ -1,0 +1,100 @@
+//! Server-side apply, in the small: fields are owned by their path, lists as a whole.
+
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// For each manager the paths that it set, in the form `.data.key`.
+pub type Owners = BTreeMap<String, BTreeSet<String>>;
+
+type Leaves = BTreeMap<String, (Vec<String>, Value)>;
+
+/// Fields that name an object and that nobody owns.
+const NAMES: [&str; 4] = [".apiVersion", ".kind", ".metadata.name", ".metadata.namespace"];
+
+fn leaves(value: &Value, path: &mut Vec<String>, out: &mut Leaves) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                path.push(name.clone());
+                leaves(value, path, out);
+                path.pop();
+            }
+        }
+        _ => {
+            let text: String = path.iter().map(|part| format!(".{part}")).collect();
+            if !NAMES.contains(&text.as_str()) {
+                out.insert(text, (path.clone(), value.clone()));
+            }
+        }
+    }
+}
+
+fn at<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(object, |value, part| value.get(part))
+}
+
+fn set(object: &mut Value, path: &[String], value: Value) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let mut place = object;
+    for part in parents {
+        place = &mut place[part];
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+    }
+    place[last] = value;
+}
+
+fn unset(object: &mut Value, path: &[String]) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let parent = parents.iter().try_fold(object, |value, part| value.get_mut(part));
+    if let Some(fields) = parent.and_then(Value::as_object_mut) {
+        fields.remove(last);
+    }
+}
+
+/// Applies `wanted` to the object. Conflicts come back as the causes of a Status.
+pub fn apply(
+    object: &mut Value,
+    owners: &mut Owners,
+    wanted: &Value,
+    manager: &str,
+    force: bool,
+) -> Result<(), Vec<Value>> {
+    let mut new = Leaves::new();
+    leaves(wanted, &mut Vec::new(), &mut new);
+    let mut conflicts = Vec::new();
+    for (other, paths) in owners.iter().filter(|(other, _)| *other != manager) {
+        for (text, (path, value)) in &new {
+            if paths.contains(text) && at(object, path) != Some(value) {
+                conflicts.push((other.clone(), text.clone()));
+            }
+        }
+    }
+    if !conflicts.is_empty() && !force {
+        return Err(conflicts
+            .iter()
+            .map(|(other, field)| {
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{other}\""), "field": field})
+            })
+            .collect());
+    }
+    for (other, field) in conflicts {
+        owners.get_mut(&other).unwrap().remove(&field);
+    }
+    // What this manager set before and no longer wants goes, unless somebody else wants it too.
+    let before = owners.insert(manager.to_owned(), new.keys().cloned().collect()).unwrap_or_default();
+    for text in before.iter().filter(|text| !new.contains_key(*text)) {
+        if !owners.values().any(|paths| paths.contains(text)) {
+            let mut all = Leaves::new();
+            leaves(object, &mut Vec::new(), &mut all);
+            if let Some((path, _)) = all.get(text) {
+                unset(object, path);
+            }
+        }
+    }
+    for (path, value) in new.into_values() {
+        set(object, &path, value);
+    }
+    Ok(())
+}

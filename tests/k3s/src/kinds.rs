@@ -1,0 +1,86 @@
+//! The kinds that the server knows, and small helpers for texts.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// A kind: its place in paths, and the fields that a strict request may have at its top beside the common ones.
+pub struct Kind {
+    pub group: &'static str,
+    pub kind: &'static str,
+    pub plural: &'static str,
+    pub namespaced: bool,
+    pub fields: &'static [&'static str],
+}
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// All of version v1.
+pub const KINDS: [Kind; 10] = [
+    kind("", "Namespace", "namespaces", false, &["spec", "status"]),
+    kind("", "Node", "nodes", false, &["spec", "status"]),
+    kind("", "ConfigMap", "configmaps", true, &["data", "binaryData", "immutable"]),
+    kind("", "Secret", "secrets", true, &["data", "stringData", "type", "immutable"]),
+    kind(
+        "",
+        "ServiceAccount",
+        "serviceaccounts",
+        true,
+        &["automountServiceAccountToken", "secrets", "imagePullSecrets"],
+    ),
+    kind(RBAC, "ClusterRole", "clusterroles", false, &["rules", "aggregationRule"]),
+    kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", false, &["roleRef", "subjects"]),
+    kind(RBAC, "Role", "roles", true, &["rules"]),
+    kind(RBAC, "RoleBinding", "rolebindings", true, &["roleRef", "subjects"]),
+    kind("coordination.k8s.io", "Lease", "leases", true, &["spec"]),
+];
+
+const fn kind(
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    namespaced: bool,
+    fields: &'static [&'static str],
+) -> Kind {
+    Kind { group, kind, plural, namespaced, fields }
+}
+
+impl Kind {
+    pub fn find(group: &str, plural: &str) -> Option<&'static Kind> {
+        KINDS.iter().find(|k| k.group == group && k.plural == plural)
+    }
+
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { "v1".into() } else { format!("{}/v1", self.group) }
+    }
+}
+
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// A random token or UID.
+pub fn random() -> String {
+    let mut bytes = [0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).unwrap();
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Undoes the escapes of a path or query.
+pub fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%')
+            .then(|| {
+                tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok())
+            })
+            .flatten();
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

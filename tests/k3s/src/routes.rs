@@ -1,0 +1,338 @@
+//! One request, one answer: paths, rights and errors in the form that the real server gives them.
+
+use crate::access::{self, Deed, User};
+use crate::cluster::{Cluster, Stored};
+use crate::kinds::{self, KINDS, Kind};
+use crate::{Shared, apply};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+pub struct Question {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub content_type: String,
+    pub bearer: Option<String>,
+    pub certified: bool,
+    pub body: Bytes,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: String,
+}
+
+impl Answer {
+    fn json(status: u16, body: String) -> Answer {
+        Answer { status, content_type: "application/json", body }
+    }
+
+    fn ok(value: &Value) -> Answer {
+        Answer::json(200, value.to_string())
+    }
+
+    fn created(value: &Value) -> Answer {
+        Answer::json(201, value.to_string())
+    }
+
+    pub fn status(code: u16, reason: &str, message: &str) -> Answer {
+        Answer::detailed(code, reason, message, json!({}))
+    }
+
+    fn detailed(code: u16, reason: &str, message: &str, details: Value) -> Answer {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": message, "reason": reason, "details": details, "code": code});
+        Answer::json(code, status.to_string())
+    }
+
+    /// A kind that its group does not have.
+    fn no_such_kind() -> Answer {
+        Answer::status(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// A group that nobody serves, or no path of the API at all.
+    fn no_such_path() -> Answer {
+        Answer { status: 404, content_type: "text/plain; charset=utf-8", body: "404 page not found\n".into() }
+    }
+}
+
+/// Answers a request, with the cluster locked: requests take effect one after the other.
+pub fn answer(shared: &Shared, question: &Question) -> Answer {
+    let mut cluster = shared.cluster();
+    let user = match &question.bearer {
+        _ if question.certified => Some(User::Administrator),
+        Some(token) => access::user_of(&cluster, token),
+        None => None,
+    };
+    let Some(user) = user else { return Answer::status(401, "Unauthorized", "Unauthorized") };
+    let parts: Vec<String> =
+        question.path.split('/').filter(|p| !p.is_empty()).map(kinds::unescaped).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let body = || serde_json::from_slice::<Value>(&question.body).unwrap_or(Value::Null);
+    match (question.method.as_str(), parts.as_slice()) {
+        ("GET", ["version"]) => {
+            Answer::ok(&json!({"major": "1", "minor": "36", "gitVersion": cluster.version}))
+        }
+        ("GET", ["apis"]) => Answer::ok(&groups()),
+        ("GET", ["api", "v1"]) => Answer::ok(&resources("")),
+        ("GET", ["apis", group, "v1"]) if KINDS.iter().any(|k| k.group == *group) => {
+            Answer::ok(&resources(group))
+        }
+        ("POST", ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]) => {
+            let mut review = body();
+            let asked = &review["spec"]["resourceAttributes"];
+            let text = |field: &str| asked[field].as_str().unwrap_or_default();
+            let resource = match text("subresource") {
+                "" => text("resource").to_owned(),
+                sub => format!("{}/{sub}", text("resource")),
+            };
+            let deed = Deed {
+                verb: text("verb"),
+                group: text("group"),
+                resource: &resource,
+                namespace: text("namespace"),
+            };
+            review["status"] = json!({"allowed": access::may(&cluster, &user, &deed)});
+            Answer::created(&review)
+        }
+        ("POST", ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"]) => {
+            let mut review = body();
+            review["status"] = json!({"userInfo": {"username": user.name(), "groups": user.groups()}});
+            Answer::created(&review)
+        }
+        ("POST", ["api", "v1", "namespaces", namespace, "serviceaccounts", name, "token"]) => {
+            token_request(&mut cluster, &user, namespace, name, body())
+        }
+        (_, ["api", "v1", rest @ ..]) => object(&mut cluster, &user, question, "", rest),
+        (_, ["apis", group, "v1", rest @ ..]) => object(&mut cluster, &user, question, group, rest),
+        _ => Answer::no_such_path(),
+    }
+}
+
+fn groups() -> Value {
+    let mut names: Vec<&str> = KINDS.iter().map(|k| k.group).filter(|g| !g.is_empty()).collect();
+    names.dedup();
+    let groups: Vec<Value> = names
+        .iter()
+        .map(|name| {
+            let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+            json!({"name": name, "versions": [version], "preferredVersion": version})
+        })
+        .collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+fn resources(group: &str) -> Value {
+    let resources: Vec<Value> = KINDS
+        .iter()
+        .filter(|k| k.group == group)
+        .map(|k| json!({"name": k.plural, "kind": k.kind, "namespaced": k.namespaced, "verbs": []}))
+        .collect();
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "resources": resources})
+}
+
+fn forbidden(user: &User, deed: &Deed<'_>, name: &str) -> Answer {
+    let place = match deed.namespace {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace \"{namespace}\""),
+    };
+    let message = format!(
+        "{} is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {place}",
+        deed.resource,
+        user.name(),
+        deed.verb,
+        deed.resource,
+        deed.group
+    );
+    Answer::detailed(403, "Forbidden", &message, json!({"name": name, "kind": deed.resource}))
+}
+
+fn not_found(kind: &Kind, name: &str) -> Answer {
+    let message = format!("{} \"{name}\" not found", kind.plural);
+    Answer::detailed(404, "NotFound", &message, json!({"name": name, "kind": kind.plural}))
+}
+
+fn token_request(
+    cluster: &mut Cluster,
+    user: &User,
+    namespace: &str,
+    name: &str,
+    mut request: Value,
+) -> Answer {
+    let deed = Deed { verb: "create", group: "", resource: "serviceaccounts/token", namespace };
+    if !access::may(cluster, user, &deed) {
+        return forbidden(user, &deed, name);
+    }
+    let kind = Kind::find("", "serviceaccounts").unwrap();
+    if cluster.get(kind, namespace, name).is_none() {
+        return not_found(kind, name);
+    }
+    if request["spec"]["expirationSeconds"].as_u64().is_some_and(|seconds| seconds < 600) {
+        let message = "TokenRequest.authentication.k8s.io is invalid: spec.expirationSeconds: Invalid value: \
+                       may not specify a duration less than 10 minutes";
+        return Answer::detailed(422, "Invalid", message, json!({"name": name}));
+    }
+    let token = kinds::random();
+    cluster.granted.insert(token.clone(), (namespace.to_owned(), name.to_owned()));
+    request["status"] = json!({"token": token, "expirationTimestamp": "2100-01-01T00:00:00Z"});
+    Answer::created(&request)
+}
+
+/// A request for one object or a collection: `rest` is the path after the version.
+fn object(cluster: &mut Cluster, user: &User, question: &Question, group: &str, rest: &[&str]) -> Answer {
+    let (namespace, plural, name) = match *rest {
+        // A namespace itself is cluster-wide.
+        ["namespaces", name] => ("", "namespaces", name),
+        ["namespaces", namespace, plural] => (namespace, plural, ""),
+        ["namespaces", namespace, plural, name] => (namespace, plural, name),
+        [plural] => ("", plural, ""),
+        [plural, name] => ("", plural, name),
+        _ => return Answer::no_such_path(),
+    };
+    let Some(kind) = Kind::find(group, plural) else {
+        let group_is_known = KINDS.iter().any(|k| k.group == group);
+        return if group_is_known { Answer::no_such_kind() } else { Answer::no_such_path() };
+    };
+    let query: HashMap<String, String> = question
+        .query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), kinds::unescaped(value)))
+        .collect();
+    let verb = match (question.method.as_str(), name) {
+        ("GET", "") => "list",
+        ("GET", _) => "get",
+        ("PATCH", name) if !name.is_empty() => "patch",
+        ("DELETE", name) if !name.is_empty() => "delete",
+        _ => {
+            return Answer::status(405, "MethodNotAllowed", "the server does not allow this method");
+        }
+    };
+    let deed = Deed { verb, group, resource: plural, namespace };
+    if !access::may(cluster, user, &deed) {
+        return forbidden(user, &deed, name);
+    }
+    match verb {
+        "get" => match cluster.get(kind, namespace, name) {
+            Some(stored) => Answer::ok(&stored.object),
+            None => not_found(kind, name),
+        },
+        "list" => list(cluster, kind, namespace, &query),
+        "patch" => patch(cluster, kind, namespace, name, &query, question),
+        _ => delete(cluster, kind, namespace, name, &question.body),
+    }
+}
+
+fn list(cluster: &mut Cluster, kind: &Kind, namespace: &str, query: &HashMap<String, String>) -> Answer {
+    let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
+    let start = match text("continue") {
+        "" => 0,
+        _ if cluster.expire_pages > 0 => {
+            cluster.expire_pages -= 1;
+            let message = "The provided continue parameter is too old to display a consistent list result.";
+            return Answer::status(410, "Expired", message);
+        }
+        token => match token.strip_prefix("page-").and_then(|n| n.parse().ok()) {
+            Some(start) => start,
+            None => return Answer::status(400, "BadRequest", "continue key is not valid"),
+        },
+    };
+    let limit = text("limit").parse().ok().filter(|n| *n > 0).unwrap_or(usize::MAX);
+    let wanted = |object: &Value| {
+        text("labelSelector").split(',').filter(|s| !s.is_empty()).all(|selector| {
+            let (label, value) = selector.split_once('=').unwrap_or((selector, ""));
+            object["metadata"]["labels"][label] == value
+        })
+    };
+    let made = if kind.kind == "Node" { cluster.nodes.count() } else { 0 };
+    let plural = format!("{}/{}", kind.group, kind.plural);
+    let stored = cluster
+        .objects
+        .iter()
+        .filter(|((p, ns, _), s)| {
+            *p == plural && (namespace.is_empty() || ns == namespace) && wanted(&s.object)
+        })
+        .map(|(_, s)| s.object.to_string());
+    // One more than the page, to know whether there is another.
+    let nodes = (start.min(made)..made).map(|number| cluster.nodes.text(number));
+    let mut items: Vec<String> =
+        nodes.chain(stored.skip(start.saturating_sub(made))).take(limit.saturating_add(1)).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let token = if more { format!("page-{}", start + limit) } else { String::new() };
+    let body = format!(
+        r#"{{"kind":"{}List","apiVersion":"{}","metadata":{{"resourceVersion":"1","continue":"{token}"}},"items":[{}]}}"#,
+        kind.kind,
+        kind.api_version(),
+        items.join(",")
+    );
+    Answer::json(200, body)
+}
+
+fn patch(
+    cluster: &mut Cluster,
+    kind: &Kind,
+    namespace: &str,
+    name: &str,
+    query: &HashMap<String, String>,
+    question: &Question,
+) -> Answer {
+    let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
+    if question.content_type != "application/apply-patch+yaml" || text("fieldManager").is_empty() {
+        return Answer::status(415, "UnsupportedMediaType", "only server-side apply is known here");
+    }
+    let Ok(wanted) = serde_json::from_slice::<Value>(&question.body) else {
+        return Answer::status(400, "BadRequest", "error decoding the patch");
+    };
+    if wanted["metadata"]["name"] != name || wanted["kind"] != kind.kind {
+        return Answer::status(400, "BadRequest", "the name or kind of the object does not match the URL");
+    }
+    let common = ["apiVersion", "kind", "metadata"];
+    let fields = wanted.as_object().unwrap();
+    if let Some(unknown) =
+        fields.keys().find(|f| !common.contains(&f.as_str()) && !kind.fields.contains(&f.as_str()))
+        && text("fieldValidation") == "Strict"
+    {
+        let message =
+            format!("failed to create typed patch object: .{unknown}: field not declared in schema");
+        return Answer::status(400, "BadRequest", &message);
+    }
+    if kind.namespaced && cluster.get(Kind::find("", "namespaces").unwrap(), "", namespace).is_none() {
+        return not_found(Kind::find("", "namespaces").unwrap(), namespace);
+    }
+    let old = cluster.get(kind, namespace, name);
+    let existed = old.is_some();
+    let mut owners = old.map(|s| s.owners.clone()).unwrap_or_default();
+    let mut object = old.map(|s| s.object.clone()).unwrap_or_else(|| {
+        let mut metadata = json!({"name": name});
+        if kind.namespaced {
+            metadata["namespace"] = json!(namespace);
+        }
+        json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata})
+    });
+    let force = text("force") == "true";
+    if let Err(causes) = apply::apply(&mut object, &mut owners, &wanted, text("fieldManager"), force) {
+        let message = format!("Apply failed with {} conflict", causes.len());
+        return Answer::detailed(409, "Conflict", &message, json!({"causes": causes}));
+    }
+    let object = cluster.put(kind, namespace, name, Stored { object, owners });
+    if existed { Answer::ok(&object) } else { Answer::created(&object) }
+}
+
+fn delete(cluster: &mut Cluster, kind: &Kind, namespace: &str, name: &str, body: &[u8]) -> Answer {
+    let Some(stored) = cluster.get(kind, namespace, name) else { return not_found(kind, name) };
+    let options: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let uid = &options["preconditions"]["uid"];
+    if !uid.is_null() && *uid != stored.object["metadata"]["uid"] {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition does not match",
+            kind.plural
+        );
+        return Answer::detailed(409, "Conflict", &message, json!({"name": name, "kind": kind.plural}));
+    }
+    cluster.remove(kind, namespace, name);
+    let done = json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"name": name}});
+    Answer::ok(&done)
+}
