@@ -375,6 +375,9 @@ impl Arm {
             request = request.body("application/json", body.to_string().into_bytes());
         }
         let response = self.send(request)?;
+        if verb == Verb::Delete && is_absent(&response, "ResourceNotFound") {
+            return Ok(Operation::done(verb, &url));
+        }
         if response.status >= 400 {
             return Err(refused("changing the cluster", &response));
         }

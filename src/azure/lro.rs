@@ -105,6 +105,11 @@ impl Operation {
         Ok(Operation { verb, resource_url: resource_url.to_owned(), poll })
     }
 
+    /// One that has nothing left to do.
+    pub(super) fn done(verb: Verb, resource_url: &str) -> Operation {
+        Operation { verb, resource_url: resource_url.to_owned(), poll: Poll::Done }
+    }
+
     /// What to GET next; `None`: it is over.
     pub(super) fn poll_url(&self) -> Option<&str> {
         match &self.poll {

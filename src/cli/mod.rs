@@ -4,8 +4,14 @@
 
 mod args;
 mod ask;
+mod checks;
+mod connect;
+mod device;
+mod disconnect;
+mod files;
+mod operator;
 mod outbox;
-
+mod reach;
 mod status;
 mod text;
 
@@ -86,6 +92,8 @@ fn dispatch(args: &mut Args) -> Result<Exit, Usage> {
         None => return Err(Usage("a command is missing".to_owned())),
     };
     match command.as_str() {
+        "connect" => connect::main(args),
+        "disconnect" => disconnect::main(args),
         "status" => status::main(args),
         "outbox" => outbox::main(args),
         "help" => {
@@ -105,6 +113,12 @@ fn dispatch(args: &mut Args) -> Result<Exit, Usage> {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Waits for something that takes a moment.
+#[allow(clippy::disallowed_methods)] // A command has nothing else to do meanwhile, and Ctrl-C ends it.
+fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
 }
 
 /// Writes to standard error.

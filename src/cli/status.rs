@@ -5,7 +5,8 @@ use super::ask::{ask, control, not_understood};
 use super::text::{ago, bytes, clean, count, grouped, reason, span};
 use super::{Exit, complain, say};
 use crate::agent::control::{Get, Request};
-use crate::config::{ClusterId, DEFAULT_PATH};
+use crate::azure::ResourceId;
+use crate::config::DEFAULT_PATH;
 use crate::core::Reason;
 use crate::status::{LaneStatus, LinkStatus, Status};
 use serde::Serialize;
@@ -162,10 +163,10 @@ fn screen(shown: &Shown) -> String {
 }
 
 fn cluster(status: &Status) -> String {
-    let mut text = match status.cluster.parse::<ClusterId>() {
+    let mut text = match ResourceId::parse(&status.cluster) {
         Ok(id) => format!(
             "Cluster    {} in resource group {}, subscription {}\n",
-            id.name, id.resource_group, id.subscription
+            id.name, id.group, id.subscription
         ),
         Err(_) => format!("Cluster    {}\n", clean(&status.cluster)),
     };

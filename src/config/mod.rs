@@ -7,16 +7,15 @@
 //!
 //! Every key with its default and its meaning: `config/arclet.toml`, which a test holds to this folder.
 
-mod cluster_id;
 mod credential;
 mod error;
 mod section;
 pub mod units;
 
-pub use cluster_id::ClusterId;
 pub use credential::CredentialFile;
 pub use error::{Error, Errors, Kind};
 
+use crate::azure::ResourceId;
 use crate::core::settings::{Profile, Settings};
 use crate::core::{Endpoint, Lane, link};
 use section::{Reader, Section, line_of};
@@ -67,7 +66,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Its ARM id.
-    pub id: ClusterId,
+    pub id: ResourceId,
     /// Its region; for people, nothing depends on it.
     pub location: Option<String>,
 }
@@ -311,12 +310,19 @@ fn interpret(file: &Path, text: &str, handed: Option<&Path>) -> (Option<Config>,
 
 fn cluster(mut section: Section<'_, '_>) -> Cluster {
     let text = section.required("id", "arclet connect writes it; the ARM id of the connected cluster");
-    let id = text.parse::<ClusterId>().unwrap_or_else(|why| {
-        if !text.is_empty() {
-            section.wrong("id", Kind::BadValue(why), "copy it from the portal: Properties, Resource ID");
+    let id = match ResourceId::parse(&text) {
+        Ok(id) if id.is_cluster() => id,
+        refused => {
+            if !text.is_empty() {
+                let why = refused
+                    .map_or_else(|reason| reason.message, |id| format!("{id} is no connected cluster"));
+                section.wrong("id", Kind::BadValue(why), "copy it from the portal: Properties, Resource ID");
+            }
+            // Stands for the id until the errors are reported; no configuration gets out with it.
+            let none = String::new;
+            ResourceId { subscription: none(), group: none(), kind: none(), name: none() }
         }
-        ClusterId::default()
-    });
+    };
     Cluster { id, location: section.text("location") }
 }
 

@@ -53,6 +53,21 @@ pub const BATCH_BYTES: usize = 1_000_000;
 pub const BATCH_RECORDS: usize = 2_000;
 
 impl Settings {
+    /// The same with every interval and size long enough that the core cannot spin, whoever set them.
+    pub(super) fn bounded(mut self) -> Settings {
+        for interval in [
+            &mut self.heartbeat_interval,
+            &mut self.metadata_interval,
+            &mut self.whole_interval,
+            &mut self.tags_interval,
+        ] {
+            *interval = (*interval).clamp(INTERVAL_LEAST, INTERVAL_MOST);
+        }
+        self.batch_records = self.batch_records.clamp(1, BATCH_RECORDS);
+        self.batch_bytes = self.batch_bytes.clamp(1, BATCH_BYTES);
+        self
+    }
+
     /// The defaults of a profile. `agent_version` is arclet's own.
     ///
     /// Metered: a contact costs 14 to 18 KB when nothing of it is kept from the last one (two TLS handshakes, a token and
@@ -84,3 +99,33 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// A megabyte a month.
 const METERED_BYTES: u32 = 33_000;
+/// Shorter intervals would be a load and no information; tests use some of this length.
+const INTERVAL_LEAST: Duration = Duration::from_millis(50);
+/// A year: longer is never, and must not overflow a deadline.
+const INTERVAL_MOST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_makes_the_core_spin_or_overflow() {
+        let mut settings = Settings::of(Profile::Default, "0");
+        settings.heartbeat_interval = Duration::ZERO;
+        settings.tags_interval = Duration::MAX;
+        settings.batch_records = 0;
+        settings.batch_bytes = usize::MAX;
+        let bounded = settings.bounded();
+        assert_eq!(bounded.heartbeat_interval, INTERVAL_LEAST);
+        assert_eq!(bounded.tags_interval, INTERVAL_MOST);
+        assert_eq!((bounded.batch_records, bounded.batch_bytes), (1, BATCH_BYTES));
+    }
+
+    #[test]
+    fn the_defaults_of_both_profiles_are_within_their_bounds() {
+        for profile in [Profile::Default, Profile::Metered] {
+            let settings = Settings::of(profile, "0");
+            assert_eq!(settings.clone().bounded(), settings);
+        }
+    }
+}

@@ -9,6 +9,8 @@ mod failure;
 mod proxy;
 mod resolve;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod tls;
 

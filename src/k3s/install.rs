@@ -73,17 +73,23 @@ impl Step {
     }
 }
 
+fn broken(error: &dyn std::fmt::Display) -> Reason {
+    Reason::new("BadBuild", format!("config/rbac.yaml: {error}"))
+}
+
+/// The objects of `config/rbac.yaml`, in the order in which they are made.
+pub fn objects() -> Result<Vec<Value>, Reason> {
+    serde_saphyr::from_multiple(OBJECTS).map_err(|error| broken(&error))
+}
+
 /// Reads what the cluster has of each object, in the order in which they are made. Changes nothing.
 pub fn plan(client: &Client) -> Result<Vec<Step>, Outcome> {
-    let broken = |e: &dyn std::fmt::Display| {
-        Outcome::Refused(Reason::new("BadBuild", format!("config/rbac.yaml: {e}")))
-    };
-    let objects: Vec<Value> = serde_saphyr::from_multiple(OBJECTS).map_err(|e| broken(&e))?;
+    let objects = objects().map_err(Outcome::Refused)?;
     let mut steps = Vec::with_capacity(objects.len());
     for object in objects {
         let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
         let resource = Resource::known(text("apiVersion"), text("kind"))
-            .ok_or_else(|| broken(&format!("unknown kind {}", text("kind"))))?;
+            .ok_or_else(|| Outcome::Refused(broken(&format!("unknown kind {}", text("kind")))))?;
         let mut step = Step { state: State::Missing, object, resource, uid: None };
         if let Some(mut found) = client.get(&step.resource, step.namespace(), step.name())? {
             let (label, owner) = OWNER_LABEL;

@@ -244,3 +244,91 @@ fn cut(text: &str) -> &str {
 }
 
 const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Anchor;
+    use super::super::columns::HEARTBEAT;
+    use super::*;
+    use crate::core::testing::at;
+    use serde_json::Value;
+
+    const BOOT: [u8; 16] = [1; 16];
+    const FIVE: Duration = Duration::from_secs(300);
+
+    fn anchors() -> Anchors {
+        let mut anchors = Anchors::default();
+        anchors.learn(Anchor { boot: BOOT, epoch_ms: 1_790_000_000_000 });
+        anchors
+    }
+
+    fn reason() -> Reason {
+        Reason::new("ConnectionRefused", "nobody listens")
+    }
+
+    #[test]
+    fn every_kind_has_columns_that_the_table_has() {
+        let mut silence = Silence::default();
+        silence.contact(at(0), BOOT, &anchors(), FIVE);
+        silence.contact(at(7_200), BOOT, &anchors(), FIVE);
+        for body in [
+            heartbeat("0.1.0", FIVE),
+            loss(Lane::Logs, LossCause::Damage, 3, 9),
+            quarantine(Lane::Audit, Stream::Inventory, 7, &reason(), 2),
+            silence.gap().unwrap().body(),
+        ] {
+            let row: Value = serde_json::from_slice(&body).unwrap();
+            for (name, value) in row.as_object().unwrap() {
+                let column = HEARTBEAT.iter().find(|(known, _)| known == name);
+                let (_, kind) = column.unwrap_or_else(|| panic!("{name} is no column"));
+                assert_eq!(value.is_u64(), kind.name() == "long", "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_heartbeat_is_no_gap_and_two_missed_ones_are() {
+        for (seconds, gap) in [(300, false), (749, false), (750, true)] {
+            let mut silence = Silence::default();
+            silence.contact(at(0), BOOT, &anchors(), FIVE);
+            silence.contact(at(seconds), BOOT, &anchors(), FIVE);
+            assert_eq!(silence.gap().is_some(), gap, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn the_contact_moves_on_only_when_the_gap_report_is_durable() {
+        let mut silence = Silence::default();
+        silence.contact(at(0), BOOT, &anchors(), FIVE);
+        let before = silence.document().unwrap();
+        silence.link_lost(&reason());
+        silence.contact(at(7_200), BOOT, &anchors(), FIVE);
+        assert_eq!(silence.document(), None);
+        // Killed here: the gap is found again, without its reason, which was not seen long enough to be remembered.
+        let mut again = Silence::restore(Some(&before));
+        again.contact(at(7_260), BOOT, &anchors(), FIVE);
+        assert!(again.gap().is_some());
+
+        assert_eq!(silence.gap().unwrap().why.0, "ConnectionRefused");
+        silence.told();
+        assert!(silence.gap().is_none());
+        assert!(silence.document().is_some_and(|d| d != before));
+    }
+
+    #[test]
+    fn long_words_of_others_are_cut_at_a_character() {
+        let long = Reason::new("C", "é".repeat(5_000));
+        let body = quarantine(Lane::Logs, Stream::Inventory, 1, &long, 0);
+        let row: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(row["Detail"].as_str().unwrap().len(), 1_024);
+    }
+
+    #[test]
+    fn a_document_of_another_version_is_as_good_as_none() {
+        let document =
+            |v| format!(r#"{{"v":{v},"boot":{BOOT:?},"mono_ms":1,"time_ms":2,"trusted":true,"why":null}}"#);
+        assert!(Silence::restore(Some(document(1).as_bytes())).last.is_some());
+        assert!(Silence::restore(Some(document(2).as_bytes())).last.is_none());
+        assert!(Silence::restore(Some(b"nonsense")).last.is_none());
+    }
+}

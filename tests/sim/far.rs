@@ -91,7 +91,7 @@ impl Far {
             return outcome;
         }
         if token != self.generation {
-            let claims = (self.generation % 2 == 0).then(|| "{\"access_token\":{}}".to_owned());
+            let claims = self.generation.is_multiple_of(2).then(|| "{\"access_token\":{}}".to_owned());
             return Outcome::Unauthorized { reason: reason("InvalidToken"), claims };
         }
         match mode {

@@ -3,6 +3,8 @@
 //! Everything is decided by a seed, time is a number, and nothing sleeps: a failing seed is printed and
 //! `ARCLET_SIM_SEED=<seed> cargo test --test sim weather` replays it. `ARCLET_SIM_SEEDS=<n>` tries more of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a simulation that is surprised has failed
+
 mod check;
 mod far;
 mod fleet;
@@ -22,14 +24,46 @@ const SEEDS: u64 = 300;
 #[test]
 fn whatever_the_weather_nothing_acknowledged_is_lost() {
     if let Some(seed) = number("ARCLET_SIM_SEED") {
-        return weather(seed);
+        println!("seed {seed}: {:?}", weather(seed));
+        return;
     }
     let seeds = number("ARCLET_SIM_SEEDS").unwrap_or(SEEDS);
+    let mut seen = Seen::default();
     for seed in 0..seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| weather(seed)) {
-            eprintln!("replay with ARCLET_SIM_SEED={seed}");
-            std::panic::resume_unwind(panic);
+        match std::panic::catch_unwind(|| weather(seed)) {
+            Ok(in_this) => seen.add(in_this),
+            Err(panic) => {
+                eprintln!("replay with ARCLET_SIM_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
+    }
+    println!("{seeds} seeds: {seen:?}");
+    // A sky that is always blue proves nothing.
+    let Seen { delivered, duplicates, crashes, quarantined, dropped } = seen;
+    assert!(
+        seeds < 50 || [delivered, duplicates, crashes, quarantined, dropped].iter().all(|n| *n > seeds),
+        "{seen:?}"
+    );
+}
+
+/// What the weather brought.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    delivered: u64,
+    duplicates: u64,
+    crashes: u64,
+    quarantined: u64,
+    dropped: u64,
+}
+
+impl Seen {
+    fn add(&mut self, other: Seen) {
+        self.delivered += other.delivered;
+        self.duplicates += other.duplicates;
+        self.crashes += other.crashes;
+        self.quarantined += other.quarantined;
+        self.dropped += other.dropped;
     }
 }
 
@@ -38,7 +72,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Six hours of chaos, then a healed world until everything has arrived.
-fn weather(seed: u64) {
+fn weather(seed: u64) -> Seen {
     let mut world = World::new(seed, Profile::Default);
     let chaos_ends = 6 * HOUR;
     while world.time < chaos_ends {
@@ -57,6 +91,13 @@ fn weather(seed: u64) {
         world.run_until(world.time + 10 * MINUTE);
     }
     world.check.end(&world.far, &world.store, &world.facts);
+    Seen {
+        delivered: world.far.arrived.seen.len() as u64,
+        duplicates: world.far.arrived.duplicates,
+        crashes: world.crashes,
+        quarantined: world.store.quarantined.len() as u64,
+        dropped: world.store.dropped.len() as u64,
+    }
 }
 
 fn trouble(world: &mut World) {

@@ -190,8 +190,9 @@ impl Core {
     ) -> Option<Reason> {
         let link = &mut self.links[endpoint as usize];
         match outcome {
+            // A success that brings nothing is no answer; to take it for one would ask again at once, and for ever.
             Outcome::Success => {
-                link.reached(now);
+                link.unreachable(now, rng, Reason::new("Protocol", "a success without a result"));
                 None
             }
             Outcome::Unreachable(reason) => {

@@ -1,10 +1,11 @@
 //! The ring: what is observed becomes records, records become deliveries.
 //!
 //! This file has the state and the order in which things are done; `answers` says what an answer from outside means,
-//! `say` what is put into the store. The machines that they move know nothing of each other.
+//! `say` what is put into the store, `status` what is shown. The machines that they move know nothing of each other.
 
 mod answers;
 mod say;
+mod status;
 
 use super::allowance::Allowance;
 use super::backoff::{Draw, ceiling};
@@ -12,7 +13,7 @@ use super::conditions::Conditions;
 use super::drain::Drain;
 use super::link::{Link, State};
 use super::outbox::Outbox;
-use super::port::{self, LinkView, Restored, View};
+use super::port::{self, Restored};
 use super::reports::Reports;
 use super::schedule::{Schedule, Timer};
 use super::token::{Standing, Tokens};
@@ -70,6 +71,7 @@ pub struct Core {
 impl Core {
     /// A core that has just started.
     pub fn new(settings: Settings, restored: Restored, now: Now, rng: &mut dyn Random) -> Core {
+        let settings = settings.bounded();
         let document = |name: &str| {
             restored.documents.iter().find(|(n, _)| n == name).map(|(_, content)| content.as_slice())
         };
@@ -261,6 +263,8 @@ impl Core {
     fn fetch_token(&mut self, now: Now, scope: Scope) -> Option<Action> {
         let claims = match self.tokens.standing(now.mono, scope) {
             Standing::Good => return None,
+            // Where bytes are counted a token is used to its end.
+            Standing::Ageing if self.allowance.is_some() => return None,
             Standing::Ageing => None,
             Standing::Missing(claims) => claims,
         };
@@ -347,6 +351,7 @@ impl Core {
     }
 
     fn reconfigured(&mut self, now: Now, rng: &mut dyn Random, settings: Settings) {
+        let settings = settings.bounded();
         for (link, config) in self.links.iter_mut().zip(settings.links) {
             link.reconfigure(config);
         }
@@ -392,33 +397,6 @@ impl Core {
 
     fn start(&mut self, endpoint: Endpoint) {
         self.links[endpoint as usize].start();
-    }
-
-    /// For status output.
-    pub fn view(&self) -> View {
-        let links = Endpoint::ALL.into_iter().map(|endpoint| {
-            let link = self.link(endpoint);
-            LinkView {
-                endpoint,
-                state: link.state().name(),
-                since: link.since(),
-                reason: link.state().reason().cloned(),
-                next_try: link.not_before(),
-                attempts: link.attempts(),
-            }
-        });
-        View {
-            links: links.collect(),
-            conditions: self.conditions.all().to_vec(),
-            last_delivery: self.last_delivery,
-            delivered: self.delivered,
-            facts: self.facts.clone(),
-        }
-    }
-
-    /// What is known of the clocks of this boot and of earlier ones, for [`crate::scenario::encode`].
-    pub fn anchors(&self) -> &Anchors {
-        &self.anchors
     }
 }
 

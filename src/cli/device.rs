@@ -1,0 +1,73 @@
+//! From a configuration to the clients of the device: what the service makes for itself, made here for `connect` and
+//! `doctor`, one by one, so that each can fail on a line of its own.
+
+use crate::azure::identity::{ArcServer, Certificate, ClientSecret, FederatedToken};
+use crate::azure::{Cloud, Credential, Identity};
+use crate::clock::Clock;
+use crate::config;
+use crate::core::Reason;
+use crate::http::{Client, Options, Proxy, Roots};
+use std::path::Path;
+
+/// The cloud with what the configuration changes of it.
+pub(super) fn cloud(config: &config::Cloud) -> Result<Cloud, Reason> {
+    let mut cloud = Cloud::by_name(&config.name)?;
+    for (known, changed) in [
+        (&mut cloud.login, &config.login),
+        (&mut cloud.arm, &config.arm),
+        (&mut cloud.arm_scope, &config.arm_scope),
+        (&mut cloud.monitor_scope, &config.monitor_scope),
+    ] {
+        if let Some(changed) = changed {
+            known.clone_from(changed);
+        }
+    }
+    Ok(cloud)
+}
+
+/// The proxy, if there is one.
+pub(super) fn proxy(config: &config::Proxy) -> Result<Option<Proxy>, Reason> {
+    let url = match (&config.url, &config.url_file) {
+        (Some(url), _) => url.clone().into(),
+        (None, Some(file)) => file.read_text()?,
+        (None, None) => return Ok(None),
+    };
+    Proxy::parse(&url, &config.no_proxy).map(Some)
+}
+
+/// The client for all of Azure.
+pub(super) fn client(extra_ca: Option<&Path>, proxy: Option<Proxy>, clock: &Clock) -> Result<Client, Reason> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            Reason::new("ExtraCa", format!("{} cannot be read: {error}", path.display()))
+                .cure("put the authority's PEM there, or leave it out")
+        })
+    };
+    let extra_pem = extra_ca.map(read).transpose()?;
+    Client::new(Options::new(Roots::WebPki { extra_pem }, clock.clone()).proxy(proxy))
+}
+
+/// The device's identity.
+pub(super) fn identity(
+    config: &config::Identity,
+    cloud: &Cloud,
+    client: &Client,
+    clock: &Clock,
+) -> Result<Identity, Reason> {
+    use config::Identity as Kind;
+    let (tenant, credential) = match config {
+        Kind::ClientSecret { tenant, client, secret } => (
+            tenant.as_str(),
+            Credential::ClientSecret(ClientSecret::new(client.as_str(), &secret.read_text()?)),
+        ),
+        Kind::Certificate { tenant, client, certificate } => {
+            let certificate = Certificate::from_pem(client.as_str(), &certificate.read()?)?;
+            (tenant.as_str(), Credential::Certificate(Box::new(certificate)))
+        }
+        Kind::FederatedToken { tenant, client, token } => {
+            (tenant.as_str(), Credential::FederatedToken(FederatedToken::new(client.as_str(), token)))
+        }
+        Kind::ArcServer { endpoint } => ("", Credential::ArcServer(ArcServer::new(endpoint)?)),
+    };
+    Ok(Identity::new(credential, tenant, cloud.clone(), client.clone(), clock.clone()))
+}
