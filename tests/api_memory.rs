@@ -36,8 +36,7 @@ fn compare() {
     server.kubeconfig(&path).unwrap();
     let most = |nodes: usize| -> i64 {
         server.set_nodes(nodes, 4);
-        let output =
-            Command::new(std::env::current_exe().unwrap()).arg(CLIENT).arg(&path).output().unwrap();
+        let output = Command::new(std::env::current_exe().unwrap()).arg(CLIENT).arg(&path).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let (seen, kib) = text.trim().split_once(' ').unwrap();
         assert_eq!(seen, nodes.to_string());

@@ -157,11 +157,8 @@ fn disconnect(options: &Options) -> Report {
 /// What `connect` left here; `None` when it left nothing.
 fn known(options: &Options) -> Result<Option<Known>, Reason> {
     let journal = Journal::read(&options.config_dir)?;
-    let config = match Config::load(&options.config_dir.join("arclet.toml")) {
-        Ok(config) => Some(config),
-        // A run of connect that was killed left no configuration; a broken one is told when it is needed.
-        Err(_) => None,
-    };
+    // A run of connect that was killed left no configuration; a broken one is told when it is needed.
+    let config = Config::load(&options.config_dir.join("arclet.toml")).ok();
     let cluster = match (&journal, &config) {
         (Some(journal), _) => journal.cluster.clone(),
         (None, Some(config)) => config.cluster.id.to_string(),

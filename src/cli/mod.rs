@@ -8,6 +8,7 @@ mod checks;
 mod connect;
 mod device;
 mod disconnect;
+mod doctor;
 mod files;
 mod operator;
 mod outbox;
@@ -94,6 +95,7 @@ fn dispatch(args: &mut Args) -> Result<Exit, Usage> {
     match command.as_str() {
         "connect" => connect::main(args),
         "disconnect" => disconnect::main(args),
+        "doctor" => doctor::main(args),
         "status" => status::main(args),
         "outbox" => outbox::main(args),
         "help" => {

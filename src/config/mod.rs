@@ -446,9 +446,8 @@ fn retry(mut section: Section<'_, '_>) -> Option<link::Config> {
         section.duration("longest", bounds()),
         section.duration("refused", bounds()),
     );
-    if first.or(longest).or(refused).is_none() {
-        return None;
-    }
+    // Without any of them each endpoint keeps its own way.
+    first.or(longest).or(refused)?;
     let near = Duration::from_secs(300);
     let first = first.unwrap_or(Duration::from_secs(1));
     match link::Config::try_new(first, longest.unwrap_or(near.max(first)), refused.unwrap_or(near.max(first)))

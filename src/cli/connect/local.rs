@@ -13,10 +13,13 @@ use crate::http::{Client, Proxy};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// Where a secret will be kept, and the secret.
+pub(super) type Secret = (PathBuf, Zeroizing<Vec<u8>>);
+
 /// What the other checks and the steps go on with.
 pub(super) struct Local {
     /// Secrets and where they will be kept.
-    pub(super) secrets: Vec<(PathBuf, Zeroizing<Vec<u8>>)>,
+    pub(super) secrets: Vec<Secret>,
     /// The device's identity with the files that were given, for the kept ones are not there yet.
     pub(super) identity: Identity,
     /// An earlier run's.
@@ -85,7 +88,7 @@ fn places(options: &Options) -> Result<Option<Journal>, Reason> {
     Ok(journal)
 }
 
-fn secrets(options: &Options) -> Result<Vec<(PathBuf, Zeroizing<Vec<u8>>)>, Reason> {
+fn secrets(options: &Options) -> Result<Vec<Secret>, Reason> {
     let kept = credentials(&options.config_dir);
     let mut secrets = Vec::new();
     let read = |path: &PathBuf| CredentialFile::find(path.clone(), None);
