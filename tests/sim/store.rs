@@ -28,7 +28,7 @@ pub struct Store {
 }
 
 /// Most records of a lane that drops its oldest.
-const QUOTA: usize = 400;
+const QUOTA: usize = 100;
 
 impl Store {
     pub fn enqueue(&mut self, records: &[(Lane, Record)]) -> Result<Vec<(Lane, Stream, Seq)>, Reason> {
