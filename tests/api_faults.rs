@@ -2,6 +2,8 @@
 //!
 //! Against the in-memory server only: a real one cannot be told to misbehave.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // the rig of a test: it fails by panicking
+
 use arclet::clock::Clock;
 use arclet::core::{Outcome, Reason};
 use arclet::k3s::{Client, Connection, Identity, Resource, code, kubeconfig};

@@ -4,6 +4,8 @@
 //! It holds the in-memory server to the real one: what has no case here is not in it. With the variable set, a real server
 //! that cannot be reached fails the suite; nothing is skipped.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // the rig of a test: it fails by panicking
+
 use arclet::clock::Clock;
 use arclet::core::{Outcome, Reason};
 use arclet::k3s::{Client, Connection, Deleted, Identity, Resource, code, install, kubeconfig};

@@ -3,15 +3,16 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::process::ExitCode;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, usual: u32| arguments.get(at).map_or(usual, |n| n.parse().expect("a number"));
     let Some(kubeconfig) = arguments.first() else {
         eprintln!(
             "usage: k3s-standin KUBECONFIG [PORT [NODES [CPUS]]]   (ends when its standard input does)"
         );
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     let options = k3s_standin::Options {
         port: number(1, 0) as u16,
@@ -23,4 +24,5 @@ fn main() {
     server.kubeconfig(Path::new(kubeconfig)).expect("the kubeconfig is written");
     println!("{}", server.url());
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    ExitCode::SUCCESS
 }
