@@ -216,3 +216,24 @@ impl From<Failure> for Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_did_not_answer_is_named_be_it_the_proxy() {
+        let proxy = Proxy::parse("http://me:s3cret@gate:3128", &[]).ok();
+        let timeout = |phase| Failure::from_ureq(ureq::Error::Timeout(phase), "azure", proxy.as_ref());
+        assert_eq!(
+            timeout(ureq::Timeout::Connect),
+            Failure::Timeout { host: "gate:3128".into(), phase: "connect" }
+        );
+        assert_eq!(timeout(ureq::Timeout::Global), Failure::Timeout { host: "azure".into(), phase: "reply" });
+        let lookup = LookupError { host: "gate".into(), detail: "Name or service not known".into() };
+        let failure = Failure::from_ureq(ureq::Error::Other(Box::new(lookup)), "azure", proxy.as_ref());
+        let reason = Reason::from(failure);
+        assert_eq!(reason.code, "DnsFailed");
+        assert!(reason.message.contains("gate") && reason.next_step.contains("DNS"), "{reason}");
+    }
+}

@@ -16,7 +16,7 @@ pub use secret::ClientSecret;
 
 use super::cloud::Cloud;
 use super::error;
-use crate::clock::Clock;
+use crate::clock::{AGREE_MS, Clock};
 use crate::core::{Outcome, Reason, Scope, Validity};
 use crate::http::{Client, Request, Response, http::Method};
 use std::time::Duration;
@@ -91,17 +91,27 @@ impl Identity {
     /// Gets a new token for a scope. `claims` is the decoded challenge of continuous access evaluation.
     ///
     /// Refused: the credential or the setup is wrong; what to change is in the reason. Throttled, Unreachable: as for
-    /// every call.
+    /// every call. The clock learns the time from Entra's answer, errors too: a device whose clock is hours off signs
+    /// assertions that Entra must refuse, and knows better the second time.
     pub fn token(&self, scope: Scope, claims: Option<&str>) -> Result<Token, Outcome> {
         let text = self.cloud.scope(scope);
-        let mut form = match &self.credential {
-            Credential::ArcServer(server) => return server.token(&self.client, self.cloud.resource(scope)),
-            Credential::ClientSecret(secret) => secret.form(text),
-            Credential::Certificate(certificate) => certificate
-                .form(text, &self.token_url, self.clock.best_wall_ms())
-                .map_err(Outcome::Refused)?,
-            Credential::FederatedToken(token) => token.form(text).map_err(Outcome::Refused)?,
-        };
+        match &self.credential {
+            Credential::ArcServer(server) => server.token(&self.client, self.cloud.resource(scope)),
+            Credential::ClientSecret(secret) => self.ask(Ok(secret.form(text)), claims),
+            Credential::FederatedToken(token) => self.ask(token.form(text), claims),
+            Credential::Certificate(certificate) => {
+                let offset = self.clock.offset_ms().unwrap_or(0);
+                let sign = || certificate.form(text, &self.token_url, self.clock.best_wall_ms());
+                match self.ask(sign(), claims) {
+                    Err(Outcome::Refused(_)) if self.learned_since(offset) => self.ask(sign(), claims),
+                    answer => answer,
+                }
+            }
+        }
+    }
+
+    fn ask(&self, form: Result<Form, Reason>, claims: Option<&str>) -> Result<Token, Outcome> {
+        let mut form = form.map_err(Outcome::Refused)?;
         if let Some(claims) = claims {
             form.add("claims", claims);
         }
@@ -113,8 +123,16 @@ impl Identity {
         let answer = self.client.call(&request);
         request.body.zeroize();
         let mut response = answer.map_err(Outcome::from)?;
+        // Over TLS only: anybody could tell the time otherwise.
+        if let Some(date_ms) = response.date_ms.filter(|_| self.token_url.starts_with("https:")) {
+            self.clock.learn(date_ms);
+        }
         let token = read_token(&mut response);
         token.ok_or_else(|| aadsts::outcome(&response))
+    }
+
+    fn learned_since(&self, offset: i64) -> bool {
+        self.clock.offset_ms().is_some_and(|now| now.abs_diff(offset) > AGREE_MS as u64)
     }
 }
 

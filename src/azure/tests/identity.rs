@@ -8,6 +8,7 @@ use crate::azure::identity::{
 use crate::clock::Clock;
 use crate::core::{Outcome, Scope};
 use crate::http::testing::{Seen, Server, answer, json};
+use crate::http::{Client, Options, Roots};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use std::time::Duration;
@@ -125,6 +126,44 @@ fn public_key() -> ring::signature::UnparsedPublicKey<Vec<u8>> {
     let key = PrivatePkcs8KeyDer::from_pem_slice(PEM).unwrap();
     let pair = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
     UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, pair.public_key().as_ref().to_vec())
+}
+
+#[test]
+fn a_clock_that_is_off_is_set_right_by_entras_own_answer_and_the_assertion_signed_anew() {
+    let tls = crate::http::testing::identity("127.0.0.1", 2020, 2099);
+    let date = std::time::UNIX_EPOCH
+        + Duration::from_millis(Clock::new().best_wall_ms() as u64 + 30 * 24 * 3_600_000);
+    let date = httpdate::fmt_http_date(date);
+    let refusal = r#"{"error": "invalid_client", "error_codes": [700024]}"#;
+    let server = Server::tls(tls.config, move |n, _| {
+        Some(answer(if n == 0 { 401 } else { 200 }, &[("Date", &date)], if n == 0 { refusal } else { TOKEN }))
+    });
+    let clock = Clock::new();
+    let client = Client::new(Options::new(Roots::Only(tls.ca_pem), clock.clone())).unwrap();
+    let cloud = Cloud::custom(&server.url, &server.url, "a/.default", "m/.default");
+    let certificate = Credential::Certificate(Box::new(Certificate::from_pem(APP, PEM).unwrap()));
+    Identity::new(certificate, TENANT, cloud, client, clock.clone()).token(Scope::Arm, None).unwrap();
+    let begins: Vec<i64> = server
+        .seen()
+        .iter()
+        .map(|seen| {
+            let jwt = field(seen, "client_assertion").unwrap();
+            let claims = BASE64URL.decode(jwt.split('.').nth(1).unwrap()).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&claims).unwrap()["nbf"].as_i64().unwrap()
+        })
+        .collect();
+    assert_eq!(begins.len(), 2);
+    assert!((begins[1] - begins[0] - 30 * 24 * 3600).abs() < 60, "{begins:?}");
+    assert!(clock.offset_ms().is_some());
+}
+
+#[test]
+fn a_date_that_came_in_the_clear_teaches_nothing() {
+    let server = Server::always(answer(200, &[("Date", "Mon, 23 Nov 2026 01:46:40 GMT")], TOKEN));
+    let cloud = Cloud::custom(&server.url, &server.url, "a/.default", "m/.default");
+    let clock = Clock::new();
+    Identity::new(secret(), TENANT, cloud, client(), clock.clone()).token(Scope::Arm, None).unwrap();
+    assert_eq!(clock.offset_ms(), None);
 }
 
 #[test]
