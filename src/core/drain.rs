@@ -24,8 +24,15 @@ impl Drain {
     ) {
         if lasted >= long {
             self.pacing = true;
-            self.not_before = Some(now + rng.up_to(most.min(lasted / 3)));
+            let at = now + rng.up_to(most.min(lasted / 3));
+            self.not_before = Some(self.not_before.map_or(at, |known| known.max(at)));
         }
+    }
+
+    /// The device has booted, and perhaps all its neighbours with it.
+    pub fn power_is_back(&mut self, now: Mono, rng: &mut dyn Random) {
+        self.pacing = true;
+        self.not_before = Some(now + rng.up_to(POWER));
     }
 
     /// A batch of bulk was delivered.
@@ -53,6 +60,9 @@ impl Drain {
 
 /// Between two batches of a paced drain, in the mean: a batch is at most 1 MB before compression.
 const PACE: Duration = Duration::from_millis(500);
+
+/// After a boot the drain begins within this: devices do not boot equally fast, which spreads them more.
+const POWER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

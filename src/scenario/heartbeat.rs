@@ -142,6 +142,11 @@ impl Silence {
         Silence { last, ..Silence::default() }
     }
 
+    /// Whether the last contact was in another boot than this.
+    pub fn rebooted(&self, boot: &[u8; 16]) -> bool {
+        self.last.as_ref().is_some_and(|last| last.boot != *boot)
+    }
+
     /// The link went down for this reason: the first one of a silence is the one that is told.
     pub fn link_lost(&mut self, reason: &Reason) {
         if let Some(last) = &mut self.last

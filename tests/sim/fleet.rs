@@ -79,3 +79,23 @@ fn a_drain_after_a_long_outage_goes_in_paced_batches_and_after_a_short_one_at_on
         assert_eq!(mean > 650, paced, "{mean} ms between batches after {} min", outage / MINUTE);
     }
 }
+
+#[test]
+fn devices_that_get_their_power_back_together_do_not_drain_in_the_same_second() {
+    let mut drains = Vec::new();
+    for seed in 0..AGENTS {
+        let mut world = World::new(seed, Profile::Default);
+        world.run_until(HOUR);
+        world.set_mode(Endpoint::Ingest, Mode::Down);
+        world.produce(Lane::Audit, Stream::Heartbeat, 3, 50, 0);
+        world.run_until(2 * HOUR);
+        world.crash(true);
+        world.heal();
+        let on = world.time;
+        world.run_until(on + HOUR);
+        assert!(world.store.is_empty());
+        drains.push(world.check.bulk.iter().copied().find(|t| *t >= on).expect("a drain") - on);
+    }
+    let peak = peak(drains, SECOND);
+    assert!(peak <= 16, "{peak} of {AGENTS} drains within a second");
+}

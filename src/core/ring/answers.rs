@@ -43,7 +43,9 @@ impl Core {
             Ok(validity) if self.tokens.got(now.mono, scope, validity) => {
                 self.scope_not_before[scope as usize] = None;
                 self.conditions.clear(about);
-                if self.links[Endpoint::Login as usize].reached(now).is_some() {
+                if let Some(outage) = self.links[Endpoint::Login as usize].reached(now) {
+                    // A process that was started within the outage has not even come to try ingestion.
+                    self.spread_drain(now, rng, outage);
                     self.links[Endpoint::Ingest as usize].neighbour_is_back(now.mono, rng);
                     self.links[Endpoint::Arm as usize].neighbour_is_back(now.mono, rng);
                 }
@@ -132,10 +134,14 @@ impl Core {
     fn ingest_reached(&mut self, now: Now, rng: &mut dyn Random) {
         self.conditions.clear(Endpoint::Ingest.name());
         let Some(outage) = self.links[Endpoint::Ingest as usize].reached(now) else { return };
-        let (long, most) = (self.settings.spread_after, self.settings.spread_most);
-        self.drain.outage_over(now.mono, rng, outage, long, most);
+        self.spread_drain(now, rng, outage);
         self.links[Endpoint::Login as usize].neighbour_is_back(now.mono, rng);
         self.links[Endpoint::Arm as usize].neighbour_is_back(now.mono, rng);
+    }
+
+    fn spread_drain(&mut self, now: Now, rng: &mut dyn Random, outage: Duration) {
+        let (long, most) = (self.settings.spread_after, self.settings.spread_most);
+        self.drain.outage_over(now.mono, rng, outage, long, most);
     }
 
     /// A rejected token is replaced once; a fresh one that is rejected too is someone's mistake, and has time.

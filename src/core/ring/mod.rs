@@ -137,6 +137,9 @@ impl Core {
             false => soon(rng, settings.tags_interval, SOON * 2),
         };
         self.schedule.set(Timer::Tags, tags);
+        if self.silence.rebooted(&self.boot) {
+            self.drain.power_is_back(now.mono, rng);
+        }
     }
 
     /// Takes in what happened.
