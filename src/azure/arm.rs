@@ -7,10 +7,14 @@ use super::error::{self, ApiError};
 use super::lro::{self, Operation, Progress, Verb};
 pub use super::permissions::Permissions;
 use super::resource_id::ResourceId;
+use super::resources::null_as_default;
+pub use super::resources::{
+    Cluster, ClusterChange, ClusterProperties, Dcr, NewCluster, ResourceGroup, SystemData, TagOperation,
+};
 use crate::core::{Outcome, Reason};
 use crate::http::{Client, Request, Response, http::Method};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,124 +32,6 @@ const MOST_BODY: usize = 4 << 20;
 const MOST_PAGES: usize = 100;
 /// Polls of one operation in [`Arm::wait`]: an hour at the usual 30 s.
 const MOST_POLLS: usize = 120;
-
-/// The role that may register a cluster.
-const ONBOARDING: &str = "\"Kubernetes Cluster - Azure Arc Onboarding\"";
-
-/// What is to be made of a cluster (`arclet connect`).
-#[derive(Clone, Debug)]
-pub struct NewCluster {
-    /// An Azure region, fixed for ever.
-    pub location: String,
-    /// All of the resource's tags.
-    pub tags: BTreeMap<String, String>,
-    /// See [`super::onboarding_key`].
-    pub public_key: String,
-    /// `k3s`
-    pub distribution: String,
-    /// `v1.31.2+k3s1`
-    pub distribution_version: String,
-    /// `generic`, …
-    pub infrastructure: String,
-}
-
-/// What ARM says of a connected cluster; fields that arclet has no use for are passed over.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Cluster {
-    /// In whatever case the service writes it.
-    pub id: String,
-    /// The region.
-    pub location: String,
-    /// All tags, arclet's and others.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub tags: BTreeMap<String, String>,
-    /// `ProvisionedCluster` for clusters that are not arclet's to touch.
-    #[serde(default)]
-    pub kind: Option<String>,
-    /// The interesting part.
-    pub properties: ClusterProperties,
-    /// Who made it and when.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub system_data: SystemData,
-}
-
-/// Properties of a connected cluster.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterProperties {
-    /// `Succeeded`, …
-    #[serde(default)]
-    pub provisioning_state: Option<String>,
-    /// `k3s`
-    #[serde(default)]
-    pub distribution: Option<String>,
-    /// As reported by `connect`.
-    #[serde(default)]
-    pub distribution_version: Option<String>,
-    /// As reported by `connect`.
-    #[serde(default)]
-    pub infrastructure: Option<String>,
-    /// Fed by Microsoft's own agents only: `Connecting` for a cluster of arclet.
-    #[serde(default)]
-    pub connectivity_status: Option<String>,
-    /// Set when Microsoft's own agents run there.
-    #[serde(default)]
-    pub agent_version: Option<String>,
-    /// Part of every later PUT.
-    #[serde(default)]
-    pub agent_public_key_certificate: Option<String>,
-}
-
-/// Who made a resource and when.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SystemData {
-    /// RFC 3339: tells a resource from a later one of the same name.
-    #[serde(default)]
-    pub created_at: Option<String>,
-}
-
-/// The fields that a PATCH may change; `None` leaves one as it is.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterChange {
-    /// `k3s`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub distribution: Option<String>,
-    /// `v1.31.3+k3s1`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub distribution_version: Option<String>,
-}
-
-/// What a tags update does with those it names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TagOperation {
-    /// Sets them; others stay.
-    Merge,
-    /// Removes them; others stay.
-    Delete,
-}
-
-/// A resource group.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ResourceGroup {
-    /// Its name.
-    pub name: String,
-    /// The default region for what is made in it.
-    pub location: String,
-}
-
-/// A data collection rule, as far as ingestion needs it.
-#[derive(Clone, Debug)]
-pub struct Dcr {
-    /// `dcr-` and 32 hex digits.
-    pub immutable_id: String,
-    /// Only of rules of kind `Direct`; others have a data collection endpoint.
-    pub logs_ingestion: Option<String>,
-    /// The streams that it takes (`Custom-…`).
-    pub streams: Vec<String>,
-}
 
 /// Talks to ARM.
 #[derive(Clone, Debug)]
@@ -435,44 +321,5 @@ fn parse<T: DeserializeOwned>(response: &Response) -> Result<T, Outcome> {
 }
 
 fn refused(doing: &str, response: &Response) -> Outcome {
-    error::outcome(API, doing, response, |_, code| cure(doing, code))
-}
-
-fn cure(doing: &str, code: &str) -> Option<String> {
-    let role = match doing {
-        "updating tags" => "\"Tag Contributor\" on the cluster's resource".to_owned(),
-        "changing the cluster" => {
-            format!("{ONBOARDING} on the resource group (deleting needs \"Contributor\" on the cluster)")
-        }
-        "reading the data collection rule" => "\"Monitoring Reader\" on the rule".to_owned(),
-        _ => "\"Reader\" on the resource group".to_owned(),
-    };
-    Some(match code {
-        "AuthorizationFailed" | "LinkedAuthorizationFailed" => {
-            format!("give this identity the role {role}; an assignment may take minutes to spread")
-        }
-        "MissingSubscriptionRegistration" | "NoRegisteredProviderFound" => {
-            "register it: az provider register --namespace Microsoft.Kubernetes".into()
-        }
-        "SubscriptionNotFound" | "InvalidSubscriptionId" => {
-            "check the subscription in cluster.id, and cloud.name".into()
-        }
-        "ResourceGroupNotFound" => "make the resource group, or correct cluster.id".into(),
-        "ResourceNotFound" => "run arclet connect: the cluster has no resource in Azure".into(),
-        "InvalidAuthenticationToken" | "InvalidAuthenticationTokenTenant" | "AuthenticationFailed" => {
-            "check identity.tenant and cloud.name".into()
-        }
-        "ScopeLocked" => "remove the lock on the resource or its group".into(),
-        "RequestDisallowedByPolicy" => "ask who owns the Azure Policy that is named in the message".into(),
-        "LocationNotAvailableForResourceType" | "InvalidResourceLocation" => {
-            "choose another cluster.location".into()
-        }
-        _ => return None,
-    })
-}
-
-fn null_as_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+    error::outcome(API, doing, response, |_, code| super::cure::arm(doing, code))
 }

@@ -6,6 +6,7 @@
 
 pub mod arm;
 pub mod cloud;
+mod cure;
 pub mod error;
 pub mod identity;
 pub mod ingest;
@@ -13,6 +14,7 @@ pub mod lro;
 pub mod onboarding_key;
 mod permissions;
 pub mod resource_id;
+pub mod resources;
 #[cfg(test)]
 mod tests;
 pub mod token_cache;
