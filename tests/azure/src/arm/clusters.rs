@@ -1,0 +1,459 @@
+//! Microsoft.Kubernetes/connectedClusters 2026-05-01, its long-running operations, and tags (azure-arm.md 2, 3, 10).
+
+use super::Call;
+use crate::entra;
+use crate::state::State;
+use crate::wire::{Answer, guid};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const VERSIONS: [&str; 5] = ["2021-03-01", "2021-10-01", "2024-01-01", "2026-03-01", "2026-05-01"];
+/// What a PUT may set; everything else in `properties` is read-only or unknown and is not stored.
+const WRITABLE: [&str; 11] = [
+    "agentPublicKeyCertificate",
+    "distribution",
+    "distributionVersion",
+    "infrastructure",
+    "privateLinkState",
+    "azureHybridBenefit",
+    "aadProfile",
+    "arcAgentProfile",
+    "securityProfile",
+    "oidcIssuerProfile",
+    "gateway",
+];
+/// What a PATCH may have.
+const PATCHABLE: [&str; 4] = ["distribution", "distributionVersion", "azureHybridBenefit", "gateway"];
+const TAGS_MAX: usize = 50;
+
+/// How a long-running operation is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// PUT 201 and DELETE 202 with `Azure-AsyncOperation`, as the real service does.
+    #[default]
+    Async,
+    /// PUT 201 whose resource itself must be polled; DELETE 202 with `Location`.
+    Body,
+    /// Done at once: 200.
+    Sync,
+    /// `Azure-AsyncOperation` that ends as `Failed`.
+    Failed,
+}
+
+/// Clusters by lower-case id, and operations by id.
+#[derive(Default)]
+pub struct Clusters {
+    pub resources: BTreeMap<String, Value>,
+    pub(crate) operations: BTreeMap<String, Operation>,
+    /// How the next operations are answered.
+    pub shape: Shape,
+    /// How many polls an operation takes.
+    pub polls: u32,
+    /// `Retry-After` of status answers, in seconds.
+    pub retry_after: u32,
+}
+
+pub(crate) struct Operation {
+    left: u32,
+    failed: bool,
+    deletes: Option<String>,
+}
+
+fn id_of(call: &Call<'_>) -> String {
+    format!("/{}", call.lower[..8.min(call.lower.len())].join("/"))
+}
+
+/// Answers a request to a connected cluster or to their list.
+pub fn answer(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
+    let version = call.question.parameter("api-version").unwrap_or_default();
+    if !VERSIONS.contains(&version) && !version.ends_with("-preview") {
+        return Err(Answer::error(
+            400,
+            "InvalidApiVersionParameter",
+            &format!("The api-version '{version}' is invalid."),
+        ));
+    }
+    let parts: Vec<&str> = call.lower.iter().map(String::as_str).collect();
+    match (call.question.method.as_str(), parts.as_slice()) {
+        ("GET", [.., "connectedclusters"]) => list(state, call),
+        ("GET", [.., "connectedclusters", _]) => get(state, call),
+        (
+            "PUT",
+            [.., "resourcegroups", group, "providers", "microsoft.kubernetes", "connectedclusters", _],
+        ) => {
+            if !state.groups.contains_key(*group) {
+                return Err(Answer::error(
+                    404,
+                    "ResourceGroupNotFound",
+                    &format!("Resource group '{group}' could not be found."),
+                ));
+            }
+            put(state, call)
+        }
+        ("PATCH", [.., "connectedclusters", _]) => patch(state, call),
+        ("DELETE", [.., "connectedclusters", _]) => delete(state, call),
+        _ => Err(Answer::error(405, "HttpMethodNotAllowed", "The method is not supported by this resource.")),
+    }
+}
+
+fn not_found(call: &Call<'_>) -> Answer {
+    let (group, name) = (
+        call.segments.get(3).cloned().unwrap_or_default(),
+        call.segments.get(7).cloned().unwrap_or_default(),
+    );
+    Answer::error(
+        404,
+        "ResourceNotFound",
+        &format!(
+            "The Resource 'Microsoft.Kubernetes/connectedClusters/{name}' under resource group '{group}' was not found."
+        ),
+    )
+}
+
+fn get(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
+    call.require("Microsoft.Kubernetes/connectedClusters/read", &call.question.path)?;
+    // A resource that must itself be polled moves on with each look.
+    advance_body(state, &id_of(call));
+    state
+        .clusters
+        .resources
+        .get(&id_of(call))
+        .map(|c| Answer::json(200, c.clone()))
+        .ok_or_else(|| not_found(call))
+}
+
+fn advance_body(state: &mut State, id: &str) {
+    let Some(operation) = state.clusters.operations.get_mut(id) else { return };
+    operation.left = operation.left.saturating_sub(1);
+    if operation.left == 0 {
+        state.clusters.operations.remove(id);
+        if let Some(resource) = state.clusters.resources.get_mut(id) {
+            resource["properties"]["provisioningState"] = "Succeeded".into();
+        }
+    }
+}
+
+fn list(state: &State, call: &Call<'_>) -> Result<Answer, Answer> {
+    call.require("Microsoft.Kubernetes/connectedClusters/read", &call.question.path)?;
+    let prefix = format!("/{}/", call.lower[..call.lower.len() - 3].join("/"));
+    let skip: usize = call.question.parameter("$skiptoken").and_then(|t| t.parse().ok()).unwrap_or(0);
+    let all: Vec<&Value> =
+        state.clusters.resources.iter().filter(|(id, _)| id.starts_with(&prefix)).map(|(_, c)| c).collect();
+    let page: Vec<&Value> = all.iter().skip(skip).take(state.page_size).copied().collect();
+    let mut body = json!({ "value": page });
+    if skip + state.page_size < all.len() {
+        let version = call.question.parameter("api-version").unwrap_or_default();
+        body["nextLink"] = format!(
+            "{}{}?api-version={version}&$skipToken={}",
+            call.question.base,
+            call.question.path,
+            skip + state.page_size
+        )
+        .into();
+    }
+    Ok(Answer::json(200, body))
+}
+
+fn bad(text: &str) -> Answer {
+    Answer::error(400, "InvalidRequestContent", text)
+}
+
+fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
+    call.require("Microsoft.Kubernetes/connectedClusters/write", &call.question.path)?;
+    match state.providers.get("microsoft.kubernetes") {
+        Some((_, registration)) if registration == "Registered" => {}
+        _ => {
+            return Err(Answer::error(
+                409,
+                "MissingSubscriptionRegistration",
+                "The subscription is not registered to use namespace 'Microsoft.Kubernetes'.",
+            ));
+        }
+    }
+    let body = call
+        .question
+        .json()
+        .filter(Value::is_object)
+        .ok_or_else(|| bad("The request content was invalid and could not be deserialized."))?;
+    let location = body["location"].as_str().ok_or_else(|| {
+        Answer::error(400, "LocationRequired", "The location property is required for this definition.")
+    })?;
+    if !matches!(body["identity"]["type"].as_str(), Some("SystemAssigned" | "None")) {
+        return Err(bad("identity.type must be SystemAssigned or None."));
+    }
+    let given = body["properties"].as_object().ok_or_else(|| bad("properties is required."))?;
+    let key = given
+        .get("agentPublicKeyCertificate")
+        .and_then(Value::as_str)
+        .ok_or_else(|| bad("agentPublicKeyCertificate is required."))?;
+    let provisioned = body["kind"] == "ProvisionedCluster" && key.is_empty();
+    if !provisioned && !is_public_key(key, state.any_key) {
+        return Err(Answer::error(
+            400,
+            "BadRequest",
+            "agentPublicKeyCertificate is not the base64 of an RSA public key.",
+        ));
+    }
+    tags_fit(&body["tags"])?;
+    let id = id_of(call);
+    let existing = state.clusters.resources.get(&id).cloned();
+    if let Some(old) = &existing
+        && old["location"].as_str().is_some_and(|l| !l.eq_ignore_ascii_case(location))
+    {
+        return Err(Answer::error(
+            409,
+            "InvalidResourceLocation",
+            "The resource already exists in another location.",
+        ));
+    }
+    let mut properties: Map<String, Value> = given
+        .iter()
+        .filter(|(name, _)| WRITABLE.contains(&name.as_str()))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
+    // A replaced cluster keeps what its agents reported; nobody else can write it.
+    for name in [
+        "kubernetesVersion",
+        "agentVersion",
+        "totalNodeCount",
+        "totalCoreCount",
+        "lastConnectivityTime",
+        "connectivityStatus",
+    ] {
+        if let Some(value) = existing.as_ref().and_then(|c| c["properties"].get(name)) {
+            properties.insert(name.to_owned(), value.clone());
+        }
+    }
+    properties.entry("connectivityStatus").or_insert("Connecting".into());
+    for (name, default) in [("privateLinkState", "Disabled"), ("azureHybridBenefit", "NotApplicable")] {
+        properties.entry(name).or_insert(default.into());
+    }
+    let done = state.clusters.shape == Shape::Sync;
+    properties.insert("provisioningState".into(), if done { "Succeeded" } else { "Accepted" }.into());
+    let created = existing
+        .as_ref()
+        .map_or_else(now, |c| c["systemData"]["createdAt"].as_str().unwrap_or_default().to_owned());
+    let resource = json!({
+        "id": format!("/{}", call.segments.join("/")), "name": call.segments[7], "type": "microsoft.kubernetes/connectedclusters",
+        "location": location, "tags": if body["tags"].is_null() { json!({}) } else { body["tags"].clone() },
+        "identity": { "type": body["identity"]["type"], "principalId": guid(), "tenantId": state.tenant }, "properties": properties,
+        "systemData": { "createdBy": call.principal.client_id, "createdByType": "Application", "createdAt": created,
+                        "lastModifiedBy": call.principal.client_id, "lastModifiedByType": "Application", "lastModifiedAt": now() },
+    });
+    state.clusters.resources.insert(id.clone(), resource.clone());
+    let status = if existing.is_some() { 200 } else { 201 };
+    Ok(match state.clusters.shape {
+        Shape::Sync => Answer::json(200, resource),
+        Shape::Body => {
+            let left = state.clusters.polls.max(1);
+            state.clusters.operations.insert(id, Operation { left, failed: false, deletes: None });
+            Answer::json(status, resource)
+        }
+        Shape::Async | Shape::Failed => {
+            let url = begin(state, call, id, None);
+            Answer::json(status, resource).with("azure-asyncoperation", url)
+        }
+    })
+}
+
+fn begin(state: &mut State, call: &Call<'_>, id: String, deletes: Option<String>) -> String {
+    let operation = guid();
+    let failed = state.clusters.shape == Shape::Failed;
+    if failed
+        && deletes.is_none()
+        && let Some(resource) = state.clusters.resources.get_mut(&id)
+    {
+        resource["properties"]["provisioningState"] = "Failed".into();
+    }
+    state.clusters.operations.insert(
+        operation.clone(),
+        Operation { left: state.clusters.polls, failed, deletes: deletes.or(Some(format!("+{id}"))) },
+    );
+    format!(
+        "{}/subscriptions/{}/providers/Microsoft.Kubernetes/locations/EASTUS/operationStatuses/{operation}?api-version=2026-05-01",
+        call.question.base, state.subscription
+    )
+}
+
+/// `GET …/operationStatuses/{id}`.
+pub fn operation(state: &mut State, call: &Call<'_>, id: &str) -> Result<Answer, Answer> {
+    let retry = state.clusters.retry_after.to_string();
+    let Some(operation) = state.clusters.operations.get_mut(id) else {
+        return Err(Answer::error(404, "ResourceNotFound", "The operation was not found."));
+    };
+    let url = call.question.path.clone();
+    let location_form = call.question.parameter("form") == Some("location");
+    if operation.left > 0 {
+        operation.left -= 1;
+        return Ok(if location_form {
+            Answer::empty(202)
+                .with("location", format!("{}{url}?api-version=2026-05-01&form=location", call.question.base))
+        } else {
+            Answer::json(202, json!({ "id": url, "name": id, "status": "InProgress", "startTime": now() }))
+        }
+        .with("retry-after", retry));
+    }
+    let failed = operation.failed;
+    let target = operation.deletes.clone().unwrap_or_default();
+    if !failed {
+        match target.strip_prefix('+') {
+            Some(made) => {
+                if let Some(resource) = state.clusters.resources.get_mut(made) {
+                    resource["properties"]["provisioningState"] = "Succeeded".into();
+                }
+            }
+            None => {
+                state.clusters.resources.remove(&target);
+            }
+        }
+    }
+    if location_form {
+        return Ok(Answer::empty(204));
+    }
+    let mut body = json!({ "id": url, "name": id, "status": if failed { "Failed" } else { "Succeeded" }, "startTime": now(), "endTime": now() });
+    if failed {
+        body["error"] = json!({ "code": "ClusterAlreadyOnboarded", "message": "The operation failed because a test wanted it to." });
+    }
+    Ok(Answer::json(200, body))
+}
+
+fn patch(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
+    call.require("Microsoft.Kubernetes/connectedClusters/write", &call.question.path)?;
+    let body = call
+        .question
+        .json()
+        .filter(Value::is_object)
+        .ok_or_else(|| bad("The request content was invalid."))?;
+    let unknown =
+        body.as_object().into_iter().flatten().any(|(name, _)| name != "tags" && name != "properties")
+            || body["properties"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .any(|(name, _)| !PATCHABLE.contains(&name.as_str()));
+    if unknown {
+        return Err(bad("The request has members that cannot be patched."));
+    }
+    tags_fit(&body["tags"])?;
+    let resource = state.clusters.resources.get_mut(&id_of(call)).ok_or_else(|| not_found(call))?;
+    if body["tags"].is_object() {
+        resource["tags"] = body["tags"].clone();
+    }
+    for (name, value) in body["properties"].as_object().into_iter().flatten() {
+        resource["properties"][name] = value.clone();
+    }
+    let resource = resource.clone();
+    Ok(match state.clusters.shape {
+        Shape::Async => {
+            let id = id_of(call);
+            let url = begin(state, call, id, None);
+            Answer::empty(202).with("azure-asyncoperation", url)
+        }
+        _ => Answer::json(200, resource),
+    })
+}
+
+fn delete(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
+    call.require("Microsoft.Kubernetes/connectedClusters/delete", &call.question.path)?;
+    let id = id_of(call);
+    let Some(resource) = state.clusters.resources.get_mut(&id) else { return Ok(Answer::empty(204)) };
+    resource["properties"]["provisioningState"] = "Deleting".into();
+    Ok(match state.clusters.shape {
+        Shape::Sync => {
+            state.clusters.resources.remove(&id);
+            Answer::empty(200)
+        }
+        Shape::Body => {
+            let url = begin(state, call, id.clone(), Some(id));
+            Answer::empty(202).with("location", format!("{url}&form=location"))
+        }
+        Shape::Async | Shape::Failed => {
+            let url = begin(state, call, id.clone(), Some(id));
+            Answer::empty(202).with("azure-asyncoperation", url)
+        }
+    })
+}
+
+/// `…/providers/Microsoft.Resources/tags/default` on the resource in the first `depth` segments.
+pub fn tags(state: &mut State, call: &Call<'_>, depth: usize) -> Result<Answer, Answer> {
+    let id = format!("/{}", call.lower[..depth].join("/"));
+    let action = if call.question.method == "GET" {
+        "Microsoft.Resources/tags/read"
+    } else {
+        "Microsoft.Resources/tags/write"
+    };
+    call.require(action, &id)?;
+    let resource = state.clusters.resources.get_mut(&id).ok_or_else(|| not_found(call))?;
+    let shown = |tags: &Value| {
+        Answer::json(
+            200,
+            json!({ "id": format!("{id}/providers/Microsoft.Resources/tags/default"), "name": "default", "type": "Microsoft.Resources/tags", "properties": { "tags": tags } }),
+        )
+    };
+    if call.question.method == "GET" {
+        return Ok(shown(&resource["tags"]));
+    }
+    let body = call.question.json().ok_or_else(|| bad("The request content was invalid."))?;
+    let given = body["properties"]["tags"].as_object().ok_or_else(|| bad("properties.tags is required."))?;
+    let mut tags = resource["tags"].as_object().cloned().unwrap_or_default();
+    match (call.question.method.as_str(), body["operation"].as_str()) {
+        ("PATCH", Some("Merge")) => tags.extend(given.clone()),
+        ("PATCH", Some("Replace")) | ("PUT", _) => tags = given.clone(),
+        ("PATCH", Some("Delete")) => tags.retain(|name, _| !given.contains_key(name)),
+        _ => return Err(bad("operation must be Merge, Replace or Delete.")),
+    }
+    tags_fit(&Value::Object(tags.clone()))?;
+    resource["tags"] = Value::Object(tags);
+    Ok(shown(&resource["tags"]))
+}
+
+fn tags_fit(tags: &Value) -> Result<(), Answer> {
+    let Some(tags) = tags.as_object() else { return Ok(()) };
+    let fits = tags.len() <= TAGS_MAX
+        && tags.iter().all(|(name, value)| {
+            !name.is_empty() && name.len() <= 512 && value.as_str().is_some_and(|v| v.len() <= 256)
+        });
+    if fits {
+        Ok(())
+    } else {
+        Err(Answer::error(
+            400,
+            "InvalidTagValueLength",
+            "A resource has at most 50 tags, names of 512 and values of 256 characters.",
+        ))
+    }
+}
+
+/// `SEQUENCE { INTEGER n, INTEGER e }` in base64. `any`: accept what official clients' samples send.
+fn is_public_key(text: &str, any: bool) -> bool {
+    if any && !text.is_empty() {
+        return true;
+    }
+    let Ok(der) = STANDARD.decode(text) else { return false };
+    let parsed = || {
+        let (sequence, rest) = entra::element(&der).filter(|_| der.first() == Some(&0x30))?;
+        let (modulus, exponent) = entra::element(sequence).filter(|_| sequence.first() == Some(&0x02))?;
+        let (e, end) = entra::element(exponent).filter(|_| exponent.first() == Some(&0x02))?;
+        Some(rest.is_empty() && end.is_empty() && modulus.len() >= 256 && e == [1, 0, 1])
+    };
+    parsed().unwrap_or(false)
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// A cluster that Microsoft's own agents serve.
+pub fn owned_by_arc(id: &str, tenant: &str) -> Value {
+    let name = id.rsplit('/').next().unwrap_or_default();
+    json!({
+        "id": id, "name": name, "type": "microsoft.kubernetes/connectedclusters", "location": "eastus", "tags": {},
+        "identity": { "type": "SystemAssigned", "principalId": guid(), "tenantId": tenant },
+        "properties": { "provisioningState": "Succeeded", "connectivityStatus": "Connected", "agentVersion": "1.36.1", "kubernetesVersion": "1.36.3",
+            "totalNodeCount": 3, "totalCoreCount": 12, "distribution": "k3s", "infrastructure": "generic", "agentPublicKeyCertificate": "",
+            "lastConnectivityTime": now(), "privateLinkState": "Disabled", "azureHybridBenefit": "NotApplicable" },
+        "systemData": { "createdAt": now(), "lastModifiedByType": "Application" },
+    })
+}

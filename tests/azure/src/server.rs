@@ -1,0 +1,277 @@
+//! Listeners and connections: accepted, counted, cut off; each request goes to its endpoint or to a fault.
+
+use crate::fault::{Endpoint, Fault};
+use crate::state::{Counters, Seen};
+use crate::wire::{Answer, Question, pairs};
+use crate::{Shared, arm, entra, himds, ingest};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// No request that is read is larger; ingestion's own limit is a sixteenth.
+const BODY_MAX: usize = 16 << 20;
+
+/// What a test tells an endpoint; the sender hears when it is in effect.
+pub enum Control {
+    Cut(Sender<()>),
+    Restore(Sender<()>),
+    Stop,
+}
+
+/// Which service answers on a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Azure(Endpoint),
+    Himds,
+}
+
+/// Serves one port until it is told to stop.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    service: Service,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    mut commands: UnboundedReceiver<Control>,
+) {
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut listener = Some(TcpListener::from_std(listener).unwrap());
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Control::Cut(done)) => {
+                    listener = None;
+                    connections.shutdown().await;
+                    let _ = done.send(());
+                }
+                Some(Control::Restore(done)) => {
+                    if listener.is_none() {
+                        listener = Some(TcpListener::bind(address).await.expect("the port is free again"));
+                    }
+                    let _ = done.send(());
+                }
+                Some(Control::Stop) | None => return,
+            },
+            Ok((stream, _)) = accepted => {
+                let base = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+                connections.spawn(connection(stream, service, tls.clone(), base, Arc::clone(&shared)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    service: Service,
+    tls: Option<TlsAcceptor>,
+    base: String,
+    shared: Arc<Shared>,
+) {
+    let _ = stream.set_nodelay(true);
+    let counters = shared.counters(service);
+    counters.connections.fetch_add(1, Ordering::Relaxed);
+    let stream = Counted { stream, counters: Arc::clone(&counters) };
+    let handler = service_fn(move |request| answer(request, service, base.clone(), Arc::clone(&shared)));
+    // A client that breaks off, or does not trust us, is no error of ours.
+    let http = hyper::server::conn::http1::Builder::new();
+    match tls {
+        None => {
+            let _ = http.serve_connection(TokioIo::new(stream), handler).await;
+        }
+        Some(tls) => {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let resumed = stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+            let counter = if resumed { &counters.resumed } else { &counters.full };
+            counter.fetch_add(1, Ordering::Relaxed);
+            let _ = http.serve_connection(TokioIo::new(stream), handler).await;
+        }
+    }
+}
+
+type Reply = Result<Response<Full<Bytes>>, std::io::Error>;
+
+async fn answer(request: Request<Incoming>, service: Service, base: String, shared: Arc<Shared>) -> Reply {
+    shared.counters(service).requests.fetch_add(1, Ordering::Relaxed);
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_MAX)
+        .collect()
+        .await
+        .map_err(|_| std::io::Error::other("the request broke off"))?;
+    let headers = head
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
+    let question = Question {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: pairs(head.uri.query().unwrap_or_default())
+            .into_iter()
+            .map(|(n, v)| (n.to_lowercase(), v))
+            .collect(),
+        headers: headers.collect(),
+        body: body.to_bytes().to_vec(),
+        base,
+    };
+    let Service::Azure(endpoint) = service else {
+        return Ok(response(himds::answer(&mut shared.state(), &question)));
+    };
+    let fault = shared.state().fault(endpoint);
+    if fault == Some(Fault::Stall) {
+        note(&shared, endpoint, &question, 0);
+        let mut watch = shared.changed.subscribe();
+        while shared.state().faults.is_stalled(endpoint) && watch.changed().await.is_ok() {}
+        return Err(std::io::Error::other("stalled"));
+    }
+    if let Some(Fault::Slow(time)) = fault {
+        tokio::time::sleep(time).await;
+    }
+    let right = || {
+        let mut state = shared.state();
+        match endpoint {
+            Endpoint::Login => entra::answer(&mut state, &question),
+            Endpoint::Arm => arm::answer(&mut state, &question),
+            Endpoint::Ingest => ingest::answer(&mut state, &question),
+        }
+    };
+    let reply = match fault {
+        None | Some(Fault::Slow(_) | Fault::Stall) => Ok(response(right())),
+        Some(fault) => faulty(endpoint, fault, right),
+    };
+    note(&shared, endpoint, &question, reply.as_ref().map_or(0, |r| r.status().as_u16()));
+    reply
+}
+
+fn note(shared: &Shared, endpoint: Endpoint, question: &Question, status: u16) {
+    let seen = Seen { endpoint, method: question.method.clone(), path: question.path.clone(), status };
+    shared.state().note(seen);
+}
+
+fn faulty(endpoint: Endpoint, fault: Fault, right: impl FnOnce() -> Answer) -> Reply {
+    let error = |status: u16, code: &str| match endpoint {
+        Endpoint::Login => entra::refuse(status, code, 90033, "a fault of the test"),
+        Endpoint::Arm | Endpoint::Ingest => {
+            Answer::error(status, code, "a fault of the test").with("x-ms-error-code", code)
+        }
+    };
+    let plain = |status: u16, kind: &str, body: Vec<u8>| {
+        Response::builder().status(status).header("content-type", kind).body(Full::from(body)).unwrap()
+    };
+    Ok(match fault {
+        Fault::Error(status, code) => response(error(status, &code)),
+        Fault::Throttled(seconds) => {
+            response(error(429, "TooManyRequests").with("retry-after", seconds.to_string()))
+        }
+        Fault::Html(status) => {
+            plain(status, "text/html", b"<html><h1>Welcome to the hotel</h1></html>".to_vec())
+        }
+        Fault::Redirect => {
+            let mut reply = plain(302, "text/html", Vec::new());
+            reply
+                .headers_mut()
+                .insert("location", hyper::header::HeaderValue::from_static("https://192.0.2.1/login"));
+            reply
+        }
+        Fault::Truncated => {
+            // A length that is never reached: hyper ends the connection when the body is short of it.
+            let answer = right();
+            let whole =
+                answer.body.map_or_else(|| b"{\"half\": true}".to_vec(), |b| b.to_string().into_bytes());
+            let mut reply = plain(200, "application/json", whole[..whole.len() / 2].to_vec());
+            reply.headers_mut().insert("content-length", whole.len().into());
+            reply
+        }
+        Fault::Reset => return Err(std::io::Error::other("reset")),
+        Fault::ResetAfter => {
+            right();
+            return Err(std::io::Error::other("reset"));
+        }
+        Fault::Huge(bytes) => plain(200, "application/json", vec![b' '; bytes]),
+        Fault::HugeHeader(bytes) => {
+            let mut reply = plain(200, "application/json", b"{}".to_vec());
+            reply.headers_mut().insert("x-huge", "h".repeat(bytes).parse().unwrap());
+            reply
+        }
+        Fault::Deep(depth) => plain(200, "application/json", [vec![b'['; depth], vec![b']'; depth]].concat()),
+        Fault::Stall | Fault::Slow(_) => response(right()),
+    })
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut builder = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        builder = builder.header(name, value);
+    }
+    match answer.body {
+        None => builder.body(Full::default()).unwrap(),
+        Some(body) => builder
+            .header("content-type", "application/json; charset=utf-8")
+            .body(Full::from(body.to_string()))
+            .unwrap(),
+    }
+}
+
+/// A connection whose bytes are counted, below TLS.
+struct Counted {
+    stream: TcpStream,
+    counters: Arc<Counters>,
+}
+
+fn add(counter: &AtomicU64, bytes: usize) {
+    counter.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        add(&self.counters.bytes_in, buf.filled().len() - before);
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            add(&self.counters.bytes_out, written);
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
