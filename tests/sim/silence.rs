@@ -113,3 +113,30 @@ fn while_the_cluster_does_not_answer_nothing_is_reported_of_it_and_heartbeats_go
     assert_eq!(reports(&world), before + 1);
     assert!(world.core.view().conditions.is_empty(), "{:?}", world.core.view().conditions);
 }
+
+#[test]
+fn a_gap_that_the_store_cannot_take_yet_is_told_later_though_the_process_dies_meanwhile() {
+    for die in [false, true] {
+        let mut world = World::new(6, Profile::Default);
+        world.run_until(HOUR);
+        world.set_mode(Endpoint::Ingest, Mode::Down);
+        world.run_until(3 * HOUR);
+        world.store.full = true;
+        world.set_mode(Endpoint::Ingest, Mode::Up);
+        world.run_until(4 * HOUR);
+        assert_eq!(rows(&world, "gap").len(), 0);
+        if die {
+            world.crash(false);
+        }
+        world.run_until(5 * HOUR);
+        world.store.full = false;
+        world.run_until(6 * HOUR);
+        let gaps = rows(&world, "gap");
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        let (from, to) = (ms(&gaps[0]["From"]), ms(&gaps[0]["To"]));
+        assert!((HOUR - 6 * MINUTE..=HOUR).contains(&from), "from {from}");
+        // One that had to be found anew goes on to the first contact of the process that could tell it.
+        let latest = if die { 4 * HOUR + 6 * MINUTE } else { 3 * HOUR + 6 * MINUTE };
+        assert!((3 * HOUR..=latest).contains(&to), "to {to}");
+    }
+}
