@@ -95,3 +95,53 @@ pub const fn own(stream: Stream) -> &'static [Column] {
 pub fn all(stream: Stream) -> impl Iterator<Item = Column> {
     COMMON.iter().chain(own(stream)).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// What the template's object of this type and name says of its columns, types in lower case.
+    fn declared(resource: impl Fn(&Value) -> Option<&Value>) -> Vec<(String, String)> {
+        let template: Value = serde_json::from_str(include_str!("../../config/azure/arclet.json")).unwrap();
+        let found = template["resources"].as_array().unwrap().iter().find_map(resource).unwrap().clone();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let columns = found.as_array().unwrap().iter();
+        columns.map(|c| (text(&c["name"]), text(&c["type"]).to_lowercase())).collect()
+    }
+
+    fn ours(stream: Stream) -> Vec<(String, String)> {
+        all(stream).map(|(name, kind)| (name.to_owned(), kind.name().to_owned())).collect()
+    }
+
+    #[test]
+    fn the_template_declares_the_columns_that_are_sent_in_the_rule_and_in_the_table() {
+        for stream in Stream::ALL {
+            let rule = declared(|r| {
+                let streams = &r["properties"]["streamDeclarations"];
+                streams.get(stream.dcr_stream()).map(|s| &s["columns"])
+            });
+            assert_eq!(rule, ours(stream), "{}", stream.dcr_stream());
+            let table = declared(|r| {
+                let schema = &r["properties"]["schema"];
+                (schema["name"] == stream.table()).then_some(&schema["columns"])
+            });
+            assert_eq!(table, ours(stream), "{}", stream.table());
+        }
+    }
+
+    #[test]
+    fn every_name_is_one_that_a_table_may_have() {
+        // Azure Monitor: at most 45 characters, a letter first, and these are taken.
+        let reserved = ["_ResourceId", "id", "_SubscriptionId", "TenantId", "Type", "UniqueId", "Title"];
+        for stream in Stream::ALL {
+            let mut seen = std::collections::BTreeSet::new();
+            for (name, _) in all(stream) {
+                assert!(name.len() <= 45 && name.starts_with(|c: char| c.is_ascii_alphabetic()), "{name}");
+                assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+                assert!(!reserved.iter().any(|r| r.eq_ignore_ascii_case(name)), "{name}");
+                assert!(seen.insert(name.to_lowercase()), "{name} twice in {stream:?}");
+            }
+        }
+    }
+}
