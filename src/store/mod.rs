@@ -1,17 +1,65 @@
 //! The durable store: outbox and cache. Nothing outside this folder knows that it is sled.
 //!
-//! INTERFACE DRAFT: the names and signatures below are what the agent is written against.
+//! What it promises
+//!
+//! 1. What [`Store::enqueue`] or [`Store::doc_put`] acknowledged is on the medium: it survives a power cut.
+//! 2. A record goes when its stream's cursor has passed it ([`Store::ack`]) or its loss is counted, and not otherwise.
+//! 3. Numbers of a lane only grow, also over an empty outbox, damage, and the loss of the books.
+//! 4. A lane's loss, quota and damage stay its own: every lane has its own chain of databases.
+//! 5. Damage never stops it: what can be read is saved, what is missing is counted, the rest goes on.
+//! 6. A full disk never stops it: delivery goes on and frees space; telemetry yields to reports, reports to the cache.
+//! 7. Memory does not grow with the queue: at most two small databases are open, none when idle.
+//!
+//! The rooms, from the medium up (docs/decisions/0001-store.md has the layout on disk and the measurements):
+//!
+//! ```text
+//! handle    the thread, group commit           outbox, state, cache   the store's face, policies
+//! open      format, lock, id                   chain, recover         one lane's epochs; damage
+//! space     who yields when the disk is full   keyed, salvage         documents by name; damage
+//! pool      at most two open databases         epoch, block, frame    what is on the medium, and checks itself
+//! database  sled, made safe                    ledger, attempts       small files overwritten in place (slots)
+//! ```
 
-use crate::core::{Lane, MessageId, Record, Seq, Stream};
+mod attempts;
+mod block;
+mod bytes;
+mod cache;
+mod chain;
+mod database;
+mod epoch;
+mod error;
+mod files;
+mod frame;
+mod handle;
+mod keyed;
+mod ledger;
+mod open;
+mod outbox;
+mod pool;
+mod recover;
+mod salvage;
+mod seal;
+mod slots;
+mod space;
+mod state;
+
+pub use cache::MAX_DOCUMENT;
+pub use error::StoreError;
+pub use handle::{Answer, Handle};
+pub use open::OpenReport;
+pub use outbox::{Batch, MAX_BATCH, MAX_KEY, MAX_QUARANTINED, MAX_RECORD, Store};
+
+use crate::core::{Lane, MessageId, Record, Seq};
 use std::path::PathBuf;
+use zeroize::Zeroize;
 
 /// How to open a store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// `StateDirectory`, for example /var/lib/arclet.
     pub dir: PathBuf,
     /// Quota per lane, in allocated bytes, indexed by `Lane as usize`.
-    pub quotas: [u64; 5],
+    pub quotas: [u64; Lane::ALL.len()],
     /// The ceiling of the cache in allocated bytes.
     pub cache_quota: u64,
     /// The key that seals secrets: 32 bytes from a systemd credential or a 0600 file; `None` = `<dir>/store.key` is made.
@@ -20,8 +68,27 @@ pub struct Options {
     pub epoch_bytes: u64,
 }
 
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("dir", &self.dir)
+            .field("quotas", &self.quotas)
+            .field("cache_quota", &self.cache_quota)
+            .field("epoch_bytes", &self.epoch_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        if let Some(key) = &mut self.key {
+            key.zeroize();
+        }
+    }
+}
+
 /// A record as it is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its number in the lane.
     pub seq: Seq,
@@ -32,44 +99,28 @@ pub struct Kept {
 }
 
 /// The state of one lane, for `status` and for the core.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LaneStats {
     /// Undelivered records.
     pub records: u64,
-    /// Undelivered payload bytes.
+    /// Their bytes, before sled's overhead.
     pub bytes: u64,
     /// Allocated bytes on disk.
     pub allocated: u64,
-    /// Wall time in ms of the oldest undelivered record.
+    /// Wall time in ms of the oldest undelivered record, or of one delivered just before it.
     pub oldest_wall_ms: Option<i64>,
-    /// Undelivered records per stream number.
+    /// Undelivered records per stream number; what is absent is empty.
     pub per_stream: Vec<(u8, u64)>,
-    /// Lost since the store was made: by quota, by damage, quarantined by the server.
+    /// Lost since the store was made because the quota or the disk was full.
     pub lost_quota: u64,
-    /// Lost by damage of the medium.
+    /// Lost since the store was made by damage of the medium.
     pub lost_damage: u64,
-    /// Refused by the server and set aside.
+    /// Refused by the server and set aside since the store was made.
     pub quarantined: u64,
 }
 
-/// A store operation that failed. The store goes on after each of them.
-#[derive(Clone, Debug)]
-pub enum StoreError {
-    /// The lane's reserve is full and its policy is to drop nothing, or the disk is full: nothing was taken.
-    Full {
-        /// The lane.
-        lane: Lane,
-        /// What to do.
-        message: String,
-    },
-    /// The format is newer than this program; the store was left untouched.
-    Newer(String),
-    /// Anything else, with path and reason.
-    Io(String),
-}
-
 /// A record that the server refused, kept for `arclet outbox`.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Quarantined {
     /// Its name.
     pub id: String,
@@ -82,32 +133,3 @@ pub struct Quarantined {
     /// The start of its body, cut to 4 KiB.
     pub body: String,
 }
-
-// impl Store {
-//   pub fn open(options: Options) -> Result<(Store, OpenReport), StoreError>
-//   pub fn id(&self) -> [u8; 16]
-//   /// Durable when it returns: one sync for the whole call. State lane: (stream, key) replaces.
-//   pub fn enqueue(&mut self, records: &[(Lane, Record)]) -> Result<Vec<MessageId>, StoreError>
-//   /// The oldest undelivered records of one stream of a lane, in order; at most `max_records`, `max_bytes` (at least one).
-//   pub fn read(&mut self, lane, stream, max_records: usize, max_bytes: usize) -> Result<Vec<Kept>, StoreError>
-//   /// All of the stream's records up to and including `through` are delivered. Durable. (State: removes values <= through.)
-//   pub fn ack(&mut self, lane, stream, through: Seq) -> Result<(), StoreError>
-//   /// The head record `seq` was refused for ever: set aside with its reason, counted, cursor past it. Durable.
-//   pub fn quarantine(&mut self, lane, stream, seq, reason: &str, at_ms: i64) -> Result<(), StoreError>
-//   pub fn stats(&mut self) -> Vec<(Lane, LaneStats)>        // cheap: from memory
-//   pub fn quarantined(&mut self) -> Vec<Quarantined>
-//   /// Losses not yet reported, per lane (quota, damage); `losses_reported` moves the durable mark after the report is enqueued.
-//   pub fn unreported_losses(&self) -> Vec<LossReport>;  pub fn losses_reported(&mut self, &[LossReport])
-//   // cache (apart from the outbox; chunked; manifest last; 16 MB ceiling; sealed when `secret`)
-//   pub fn doc_put(&mut self, name: &str, content: &[u8], secret: bool) -> Result<(), StoreError>
-//   pub fn doc_get(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError>
-//   pub fn doc_remove(&mut self, name: &str) -> Result<(), StoreError>
-//   pub fn doc_list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError>
-//   pub fn close(self)                                    // everything durable
-// }
-// store::Handle: Clone + Send; a thread `arclet-store` owns the Store; every method above as
-//   `fn enqueue(&self, …) -> tokio::sync::oneshot::Receiver<Result<…>>` (usable by await and by blocking_recv);
-//   waiting commands are taken together, so that concurrent enqueues share one sync (group commit).
-//   `Handle::spawn(options, on_panic) -> Result<(Handle, OpenReport, [u8;16]), StoreError>`; `handle.close()` joins.
-#[allow(dead_code)]
-type Draft = (Seq, Stream);

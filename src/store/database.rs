@@ -1,0 +1,200 @@
+//! One small sled database, made safe to use. The only file, with `pool`, that knows sled's API.
+//!
+//! What sled 0.34.7 lacks and this adds (docs/decisions/0001-store.md has the evidence): a real fdatasync after flush, and
+//! of the directories after creation; removal of what a kill inside `open` leaves and would refuse to open for ever; a
+//! guard around every call, for it panics on damage; a wait for the file lock that its own threads hold a moment longer
+//! than its handle lives.
+
+use super::error::{Inner, Trouble};
+use super::files;
+use std::fs::{self, File};
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// sled's segment: its unit of buffering. A page above a quarter of it would go to a blob file, which sled never syncs.
+/// Part of the format: a database opens with no other size.
+pub(super) const SEGMENT: usize = 128 * 1024;
+/// sled's page cache. It obeys loosely; what bounds memory is that databases are small and at most two are open.
+const CACHE: u64 = 64 * 1024;
+
+/// An open database.
+#[derive(Debug)]
+pub(super) struct Database {
+    /// `None` only while dropping.
+    db: Option<sled::Db>,
+    file: File,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens or makes the database in `path`, a directory that exists. A new one is durable as far as its own directory
+    /// goes; the caller syncs the parent.
+    pub(super) fn open(path: &Path) -> Inner<Database> {
+        let fresh = !path.join(DB).exists();
+        preclean(path)?;
+        if !fresh {
+            wait_for_lock(path)?;
+        }
+        let config = sled::Config::new()
+            .path(path)
+            .segment_size(SEGMENT)
+            .cache_capacity(CACHE)
+            .mode(sled::Mode::LowSpace)
+            // Its timer would sync too late for an acknowledgement, and wakes the device up.
+            .flush_every_ms(None);
+        let db = guarded(path, || config.open())?.map_err(|e| sort(path, "open", &e))?;
+        let file = path.join(DB);
+        let file = File::open(&file).map_err(|e| Trouble::at(&file, "open", &e))?;
+        let this = Database { db: Some(db), file, path: path.to_owned() };
+        if fresh {
+            this.sync()?;
+            let conf = path.join(CONF);
+            File::open(&conf).and_then(|conf| conf.sync_all()).map_err(|e| Trouble::at(&conf, "sync", &e))?;
+            this.file.sync_all().map_err(|e| Trouble::at(path, "sync", &e))?;
+            files::sync_dir(path)?;
+        }
+        Ok(this)
+    }
+
+    /// Puts a value; durable only after [`Database::sync`].
+    pub(super) fn insert(&self, key: &[u8], value: &[u8]) -> Inner<()> {
+        self.call("write", |db| db.insert(key, value).map(|_| ()))
+    }
+
+    /// Removes a value; durable only after [`Database::sync`].
+    pub(super) fn remove(&self, key: &[u8]) -> Inner<()> {
+        self.call("remove from", |db| db.remove(key).map(|_| ()))
+    }
+
+    /// A copy of the value.
+    pub(super) fn get(&self, key: &[u8]) -> Inner<Option<Vec<u8>>> {
+        self.call("read", |db| db.get(key).map(|value| value.map(|v| v.to_vec())))
+    }
+
+    /// The last key below `key`.
+    pub(super) fn key_below(&self, key: &[u8]) -> Inner<Option<Vec<u8>>> {
+        self.call("read", |db| db.get_lt(key).map(|pair| pair.map(|(k, _)| k.to_vec())))
+    }
+
+    /// Calls `visit` with all pairs from `from` on, in order, until it breaks.
+    pub(super) fn visit(
+        &self,
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Inner<()> {
+        self.call("read", |db| {
+            for pair in db.range(from..) {
+                let (key, value) = pair?;
+                if visit(&key, &value).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes everything written durable: sled's own flush does not (it is `sync_file_range`).
+    pub(super) fn sync(&self) -> Inner<()> {
+        self.call("flush", |db| db.flush().map(|_| ()))?;
+        self.file.sync_data().map_err(|e| Trouble::at(&self.path, "sync", &e))
+    }
+
+    /// The bytes that the log takes on the medium.
+    pub(super) fn log_allocated(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().map_or(0, |meta| meta.blocks() * 512)
+    }
+
+    fn call<T>(&self, what: &str, f: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Inner<T> {
+        let Some(db) = &self.db else { return Err(Trouble::Io("database is closed".to_owned())) };
+        guarded(&self.path, || f(db))?.map_err(|e| sort(&self.path, what, &e))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // A damaged one may panic here too; what was acknowledged is synced, so there is nothing to save.
+        let _ = guarded(&self.path, || drop(db));
+    }
+}
+
+/// The file with all data in a database's directory.
+pub(super) const DB: &str = "db";
+const CONF: &str = "conf";
+
+/// Runs sled's code so that its panic becomes damage.
+fn guarded<T>(path: &Path, f: impl FnOnce() -> T) -> Inner<T> {
+    // Unwind safety: after a panic the handle is dropped and the database set aside, nothing of it is used again.
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Trouble::Damaged(format!("{}: sled panicked: {text}", path.display()))
+    })
+}
+
+fn sort(path: &Path, what: &str, error: &sled::Error) -> Trouble {
+    match error {
+        sled::Error::Io(e) => match (Trouble::at(path, what, e), e.kind()) {
+            (full @ Trouble::NoSpace(_), _) => full,
+            (Trouble::Io(text), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
+                Trouble::Io(text)
+            }
+            (Trouble::Io(text), _) if text.contains("acquire lock") => Trouble::Io(text),
+            (Trouble::Io(text), _) if e.raw_os_error() == Some(TOO_MANY_FILES) => Trouble::Io(text),
+            (other, _) => Trouble::Damaged(other.to_string()),
+        },
+        other => Trouble::Damaged(format!("{what} {}: {other}", path.display())),
+    }
+}
+
+/// EMFILE on every Linux.
+const TOO_MANY_FILES: i32 = 24;
+
+/// Removes what a kill inside `open` may leave and sled would call corrupt for ever: an unfinished snapshot, a snapshot or
+/// a `conf` with a wrong checksum. All of them are derived: sled makes them again from the log.
+fn preclean(path: &Path) -> Inner<()> {
+    for name in files::names(path) {
+        let file = path.join(&name);
+        let derived = match name.as_str() {
+            CONF => !whole_conf(&file),
+            snap if snap.starts_with("snap.") => snap.ends_with(".generating") || !whole_snapshot(&file),
+            _ => false,
+        };
+        if derived {
+            fs::remove_file(&file).map_err(|e| Trouble::at(&file, "remove", &e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Text, then its CRC-32.
+fn whole_conf(path: &Path) -> bool {
+    let Ok(bytes) = fs::read(path) else { return false };
+    bytes.split_last_chunk::<4>().is_some_and(|(text, crc)| crc32fast::hash(text) == u32::from_le_bytes(*crc))
+}
+
+/// Content, its length in 8 bytes, its CRC-32.
+fn whole_snapshot(path: &Path) -> bool {
+    let Ok(bytes) = fs::read(path) else { return false };
+    let Some((rest, crc)) = bytes.split_last_chunk::<4>() else { return false };
+    let Some((content, _len)) = rest.split_last_chunk::<8>() else { return false };
+    !content.is_empty() && crc32fast::hash(content) == u32::from_le_bytes(*crc)
+}
+
+/// sled's background threads may hold the file, and with it the lock, for a moment after its handle is gone; sled itself
+/// does not wait for the lock but fails.
+fn wait_for_lock(path: &Path) -> Inner<()> {
+    let file = path.join(DB);
+    let wait = || {
+        let db = File::open(&file)?;
+        db.lock()?;
+        db.unlock()
+    };
+    wait().map_err(|e: io::Error| Trouble::at(&file, "lock", &e))
+}

@@ -1,0 +1,397 @@
+//! Documents by name, the latest of each: the cache, and the state lane.
+//!
+//! A database of its own, so that it survives the outbox's damage and the outbox its. A document is cut into chunks below
+//! sled's blob limit, and exists when its manifest does, which is written last. What was replaced stays in sled's log;
+//! when that garbage passes a bound, everything is written anew into another directory that then takes the place.
+//! What this file does not know: what a document means, and whether it is sealed.
+
+use super::bytes::{Put, Take};
+use super::chain::Env;
+use super::error::{Inner, Trouble};
+use super::files;
+use super::frame::{FRAME, Frame, Kind, MAX_FRAME, frame};
+use super::slots::{Slots, Sync, open_file};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// The longest name.
+pub(super) const MAX_NAME: usize = 200;
+
+/// What is known of a document without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Doc {
+    generation: u64,
+    /// Bytes of its content.
+    pub len: u32,
+    crc: u32,
+    chunks: u32,
+    /// Its owner's: the state lane keeps the record's number here, the cache whether it is sealed.
+    pub tag: u64,
+    /// Its owner's too: the record's wall time.
+    pub wall_ms: i64,
+}
+
+/// A document that is to be kept.
+pub(super) struct Draft<'a> {
+    pub name: &'a str,
+    pub content: &'a [u8],
+    pub tag: u64,
+    pub wall_ms: i64,
+}
+
+/// Documents by name.
+#[derive(Debug)]
+pub(super) struct Keyed {
+    pub(super) dir: PathBuf,
+    /// The database in use, 0 before the first document.
+    pub(super) number: u32,
+    pub(super) index: BTreeMap<String, Doc>,
+    generation: u64,
+    pub(super) allocated: u64,
+}
+
+impl Keyed {
+    /// Nothing yet; `salvage` has the opening.
+    pub(super) fn empty(dir: PathBuf, number: u32) -> Keyed {
+        Keyed { dir, number, index: BTreeMap::new(), generation: 0, allocated: 0 }
+    }
+
+    /// Keeps documents, all of them durably with one sync, or says why not. Older ones of the same names go.
+    pub(super) fn put(&mut self, env: &mut Env, drafts: &[Draft<'_>]) -> Inner<()> {
+        self.make_writable(env)?;
+        let path = self.path();
+        let mut docs = Vec::new();
+        for draft in drafts {
+            self.generation += 1;
+            docs.push((draft.name.to_owned(), write(env, &path, self.generation, draft)?));
+        }
+        let db = env.pool.get(&path)?;
+        db.sync()?;
+        self.allocated = self.allocated.max(db.log_allocated());
+        let mut old = Vec::new();
+        for (name, doc) in docs {
+            old.extend(self.index.insert(name, doc));
+        }
+        self.forget_chunks(env, &old);
+        self.leave_hint();
+        self.compact_if_worth(env);
+        Ok(())
+    }
+
+    /// A document's content; `None` if there is none.
+    pub(super) fn get(&mut self, env: &mut Env, name: &str) -> Inner<Option<Vec<u8>>> {
+        let Some(doc) = self.index.get(name).cloned() else { return Ok(None) };
+        match read(env, &self.path(), name, &doc) {
+            Err(Trouble::Damaged(why)) => {
+                self.salvage(env, &why)?;
+                let Some(doc) = self.index.get(name).cloned() else { return Ok(None) };
+                read(env, &self.path(), name, &doc).map(Some)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Removes documents; those that are not there do not matter. `sync` says whether it has to be durable now.
+    pub(super) fn remove(&mut self, env: &mut Env, names: &[String], sync: Sync) -> Inner<()> {
+        let gone: Vec<(&String, Doc)> =
+            names.iter().filter_map(|name| Some((name, self.index.get(name)?.clone()))).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.make_writable(env)?;
+        let path = self.path();
+        for (name, _) in &gone {
+            self.generation += 1;
+            let key = manifest_key(name);
+            env.pool.get(&path)?.insert(&key, &frame(Kind::Gone, self.generation, &key, &[]))?;
+        }
+        let docs: Vec<Doc> = gone.iter().map(|(_, doc)| doc.clone()).collect();
+        self.forget_chunks(env, &docs);
+        if sync == Sync::Now {
+            env.pool.get(&path)?.sync()?;
+        }
+        for (name, _) in &gone {
+            self.index.remove(*name);
+        }
+        if sync == Sync::Now {
+            self.leave_hint();
+        }
+        self.compact_if_worth(env);
+        Ok(())
+    }
+
+    /// Bytes of all contents.
+    pub(super) fn live(&self) -> u64 {
+        self.index.values().map(|doc| u64::from(doc.len)).sum()
+    }
+
+    /// The directory of the database in use.
+    pub(super) fn path(&self) -> PathBuf {
+        database_path(&self.dir, self.number)
+    }
+
+    /// Writes everything anew if what the medium holds is mostly garbage. Failing, on a full disk say, costs nothing but
+    /// the try: the old one stays.
+    fn compact_if_worth(&mut self, env: &mut Env) {
+        if self.allocated < COMPACT_ABOVE + 3 * self.live() {
+            return;
+        }
+        if let Err(e) = self.compact(env) {
+            log::info!("store: {} is not compacted: {e}", self.dir.display());
+        }
+    }
+
+    /// Writes everything anew.
+    pub(super) fn compact(&mut self, env: &mut Env) -> Inner<()> {
+        let old = self.path();
+        let mut next = Keyed::empty(self.dir.clone(), self.number + 1);
+        next.generation = self.generation;
+        let names: Vec<String> = self.index.keys().cloned().collect();
+        let build = |env: &mut Env, next: &mut Keyed| {
+            next.begin(env)?;
+            for name in &names {
+                let Some(doc) = self.index.get(name) else { continue };
+                let content = read(env, &old, name, doc)?;
+                next.restore(env, name, &content, doc)?;
+            }
+            next.take_place(env)
+        };
+        if let Err(e) = build(env, &mut next) {
+            next.abandon(env);
+            return Err(e);
+        }
+        env.pool.forget(&old);
+        *self = next;
+        files::discard(&old)
+    }
+
+    /// Makes the directory of a database that is not in use yet.
+    pub(super) fn begin(&mut self, env: &mut Env) -> Inner<()> {
+        let draft = draft_path(&self.dir, self.number);
+        env.pool.forget(&draft);
+        let _ = std::fs::remove_dir_all(&draft);
+        files::make_dir(&draft)?;
+        env.pool.get(&draft).map(|_| ())
+    }
+
+    /// Puts a document into a database that is not in use yet.
+    pub(super) fn restore(&mut self, env: &mut Env, name: &str, content: &[u8], doc: &Doc) -> Inner<()> {
+        self.generation += 1;
+        let draft = Draft { name, content, tag: doc.tag, wall_ms: doc.wall_ms };
+        let doc = write(env, &draft_path(&self.dir, self.number), self.generation, &draft)?;
+        self.index.insert(name.to_owned(), doc);
+        Ok(())
+    }
+
+    /// Makes it durable and the one in use: the highest number is.
+    pub(super) fn take_place(&mut self, env: &mut Env) -> Inner<()> {
+        let draft = draft_path(&self.dir, self.number);
+        env.pool.get(&draft)?.sync()?;
+        env.pool.forget(&draft);
+        let path = self.path();
+        std::fs::rename(&draft, &path).map_err(|e| Trouble::at(&draft, "rename", &e))?;
+        files::sync_dir(&self.dir)?;
+        env.pool.forget(&path);
+        self.leave_hint();
+        self.allocated = files::allocated(&path);
+        Ok(())
+    }
+
+    /// Removes a database that did not become the one in use.
+    pub(super) fn abandon(&self, env: &mut Env) {
+        let draft = draft_path(&self.dir, self.number);
+        env.pool.forget(&draft);
+        let _ = std::fs::remove_dir_all(&draft);
+    }
+
+    /// Reads what there is from an open database. `Damaged` if it is less than its hint says.
+    pub(super) fn load(&mut self, env: &mut Env) -> Inner<()> {
+        let path = self.path();
+        let mut index = BTreeMap::new();
+        let (mut newest, mut bad) = (0, false);
+        env.pool.get(&path)?.visit(MANIFEST, |key, value| {
+            if !key.starts_with(MANIFEST) {
+                return ControlFlow::Break(());
+            }
+            match Frame::parse(value).filter(|f| f.key == key) {
+                Some(frame) => {
+                    newest = newest.max(frame.generation);
+                    if let Some((name, doc)) = document(&frame) {
+                        index.insert(name, doc);
+                    }
+                }
+                None => bad = true,
+            }
+            ControlFlow::Continue(())
+        })?;
+        let hint = hint(&path);
+        if bad || hint.is_some_and(|(generation, _)| generation > newest) {
+            return Err(Trouble::Damaged(format!("{}: documents are missing", path.display())));
+        }
+        self.index = index;
+        self.generation = newest.max(hint.map_or(0, |(generation, _)| generation));
+        self.allocated = files::allocated(&path);
+        Ok(())
+    }
+
+    fn make_writable(&mut self, env: &mut Env) -> Inner<()> {
+        if self.number == 0 {
+            let mut first = Keyed::empty(self.dir.clone(), 1);
+            if let Err(e) = first.begin(env).and_then(|()| first.take_place(env)) {
+                first.abandon(env);
+                return Err(e);
+            }
+            *self = first;
+        }
+        Ok(())
+    }
+
+    /// Chunks of replaced documents; what a crash leaves of them is garbage until the next compaction.
+    fn forget_chunks(&self, env: &mut Env, old: &[Doc]) {
+        let path = self.path();
+        for doc in old {
+            for chunk in 0..doc.chunks {
+                let removed = env.pool.get(&path).and_then(|db| db.remove(&chunk_key(doc.generation, chunk)));
+                if let Err(e) = removed {
+                    log::debug!("store: {e}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn leave_hint(&self) {
+        let path = self.path().join(HINT);
+        let mut payload = Vec::new();
+        payload.u64(self.generation);
+        payload.u64(self.index.len() as u64);
+        let written = open_file(&path, 2 * HINT_SLOT)
+            .and_then(|(file, _)| Slots::at(file, &path, 0, HINT_SLOT).0.write(&payload, Sync::Later));
+        if let Err(e) = written {
+            log::debug!("store: no hint: {e}");
+        }
+    }
+}
+
+/// The generation and the number of documents at the last commit, as far as the hint survived.
+pub(super) fn hint(path: &Path) -> Option<(u64, u64)> {
+    let path = path.join(HINT);
+    let file = std::fs::File::open(&path).ok()?;
+    let (_, payload) = Slots::at(file.into(), &path, 0, HINT_SLOT);
+    let payload = payload?;
+    let mut take = Take(&payload);
+    Some((take.u64()?, take.u64()?))
+}
+
+/// Name and description in a manifest; `None` if the frame is none, or marks a removal.
+pub(super) fn document(frame: &Frame<'_>) -> Option<(String, Doc)> {
+    if frame.kind != Kind::Manifest {
+        return None;
+    }
+    let name = String::from_utf8(frame.key.strip_prefix(MANIFEST)?.to_vec()).ok()?;
+    let mut take = Take(frame.value);
+    let (len, crc, chunks) = (take.u32()?, take.u32()?, take.u32()?);
+    let (tag, wall_ms) = (take.u64()?, take.i64()?);
+    Some((name, Doc { generation: frame.generation, len, crc, chunks, tag, wall_ms }))
+}
+
+impl Doc {
+    /// Puts the content together; `frame_of` finds the frame that belongs to a key. `None` if anything is missing.
+    pub(super) fn assemble(
+        &self,
+        name: &str,
+        mut frame_of: impl FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let mut content = Vec::with_capacity(self.len as usize);
+        if self.chunks == 0 {
+            let bytes = frame_of(&manifest_key(name))?;
+            let frame = Frame::parse(&bytes)?;
+            content.extend_from_slice(frame.value.get(MANIFEST_FIELDS..)?);
+        }
+        for chunk in 0..self.chunks {
+            let bytes = frame_of(&chunk_key(self.generation, chunk))?;
+            content.extend_from_slice(Frame::parse(&bytes)?.value);
+        }
+        (content.len() == self.len as usize && crc32fast::hash(&content) == self.crc).then_some(content)
+    }
+}
+
+fn read(env: &mut Env, path: &Path, name: &str, doc: &Doc) -> Inner<Vec<u8>> {
+    let db = env.pool.get(path)?;
+    let mut trouble = None;
+    let content = doc.assemble(name, |key| {
+        db.get(key).unwrap_or_else(|e| {
+            trouble = Some(e);
+            None
+        })
+    });
+    match (content, trouble) {
+        (Some(content), _) => Ok(content),
+        (None, Some(e)) => Err(e),
+        (None, None) => Err(Trouble::Damaged(format!("{}: {name} is not whole", path.display()))),
+    }
+}
+
+fn write(env: &mut Env, path: &Path, generation: u64, draft: &Draft<'_>) -> Inner<Doc> {
+    let db = env.pool.get(path)?;
+    let key = manifest_key(draft.name);
+    let inline = key.len() * 2 + FRAME + MANIFEST_FIELDS + draft.content.len() <= MAX_FRAME;
+    let mut chunks = 0;
+    if !inline {
+        for part in draft.content.chunks(CHUNK) {
+            let key = chunk_key(generation, chunks);
+            db.insert(&key, &frame(Kind::Chunk, generation, &key, part))?;
+            chunks += 1;
+        }
+    }
+    let doc = Doc {
+        generation,
+        len: draft.content.len() as u32,
+        crc: crc32fast::hash(draft.content),
+        chunks,
+        tag: draft.tag,
+        wall_ms: draft.wall_ms,
+    };
+    let mut value = Vec::with_capacity(MANIFEST_FIELDS + if inline { draft.content.len() } else { 0 });
+    value.u32(doc.len);
+    value.u32(doc.crc);
+    value.u32(doc.chunks);
+    value.u64(doc.tag);
+    value.i64(doc.wall_ms);
+    if inline {
+        value.put(draft.content);
+    }
+    db.insert(&key, &frame(Kind::Manifest, generation, &key, &value))?;
+    Ok(doc)
+}
+
+/// The directory of a database in use.
+pub(super) fn database_path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("k{number:08x}"))
+}
+
+/// The directory of one that is being made.
+pub(super) fn draft_path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("new{number:08x}"))
+}
+
+fn manifest_key(name: &str) -> Vec<u8> {
+    [MANIFEST, name.as_bytes()].concat()
+}
+
+fn chunk_key(generation: u64, chunk: u32) -> Vec<u8> {
+    let mut key = vec![b'c'];
+    key.extend_from_slice(&generation.to_be_bytes());
+    key.extend_from_slice(&chunk.to_be_bytes());
+    key
+}
+
+const MANIFEST: &[u8] = b"m";
+const MANIFEST_FIELDS: usize = 4 + 4 + 4 + 8 + 8;
+/// So much content fits a chunk's frame: its key is in there twice, once as sled's.
+const CHUNK: usize = MAX_FRAME - FRAME - 2 * 13;
+/// Garbage below this is not worth a rewrite.
+const COMPACT_ABOVE: u64 = 2 << 20;
+const HINT: &str = "hint";
+const HINT_SLOT: usize = 256;

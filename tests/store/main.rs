@@ -1,0 +1,5 @@
+//! The store's promises (src/store/mod.rs), held against a model, damage, full disks and crashes.
+#![allow(clippy::unwrap_used)]
+
+mod basics;
+mod rig;
