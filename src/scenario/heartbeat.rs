@@ -1,12 +1,10 @@
 //! Heartbeats, and the reports about silence, losses and refused records: all rows of one table, told apart by `Kind`.
 //!
-//! Heartbeats live in the state lane, so that offline only the latest is kept. Silence is told afterwards: when a
-//! heartbeat is delivered and the one before was delivered too long ago, one gap report says from when to when and why.
-//! The time of the last contact is remembered across restarts, and moves on only when the gap report is durable.
+//! Only what they say is in here; when they are said is decided by the core, and by [`super::silence`].
 
-use super::clock::Anchors;
-use crate::core::{Lane, LossCause, Now, Reason, Seq, Stream};
-use serde::{Deserialize, Serialize};
+use super::silence::Gap;
+use crate::core::{Lane, LossCause, Reason, Seq, Stream};
+use serde::Serialize;
 use std::time::Duration;
 
 /// The key of heartbeats in the state lane.
@@ -87,160 +85,22 @@ pub fn quarantine(lane: Lane, stream: Stream, seq: Seq, reason: &Reason, others:
     .body()
 }
 
-/// When Azure last heard of this cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Contact {
-    v: u32,
-    boot: [u8; 16],
-    mono_ms: u64,
-    /// Corrected where the clock was wrong.
-    time_ms: i64,
-    /// Whether `time_ms` can be trusted.
-    trusted: bool,
-    /// Why the silence since then began, as far as it was seen.
-    why: Option<(String, String)>,
-}
-
-/// A time of silence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    from_ms: i64,
-    to_ms: i64,
-    missed: Option<u64>,
-    why: (String, String),
-}
-
-impl Gap {
-    /// The body of a gap report.
-    pub fn body(&self) -> Vec<u8> {
-        Row {
-            kind: "gap",
-            from: Some(super::encode::time(self.from_ms)),
-            to: Some(super::encode::time(self.to_ms)),
-            count: self.missed,
-            reason: Some(cut(&self.why.0)),
-            detail: Some(cut(&self.why.1)),
-            ..Row::default()
-        }
-        .body()
+/// The body of a gap report.
+pub fn gap(gap: &Gap) -> Vec<u8> {
+    Row {
+        kind: "gap",
+        from: Some(super::encode::time(gap.from_ms)),
+        to: Some(super::encode::time(gap.to_ms)),
+        count: gap.missed,
+        reason: Some(cut(&gap.why.0)),
+        detail: Some(cut(&gap.why.1)),
+        ..Row::default()
     }
-}
-
-/// Who watches for silence.
-#[derive(Clone, Debug, Default)]
-pub struct Silence {
-    last: Option<Contact>,
-    /// Told, and the contact that ended it.
-    gap: Option<(Gap, Contact)>,
-    unsaved: bool,
-}
-
-impl Silence {
-    /// As it was remembered.
-    pub fn restore(content: Option<&[u8]>) -> Silence {
-        let last = content.and_then(|c| serde_json::from_slice::<Contact>(c).ok()).filter(|c| c.v == VERSION);
-        Silence { last, ..Silence::default() }
-    }
-
-    /// Whether the last contact was in another boot than this.
-    pub fn rebooted(&self, boot: &[u8; 16]) -> bool {
-        self.last.as_ref().is_some_and(|last| last.boot != *boot)
-    }
-
-    /// The link went down for this reason: the first one of a silence is the one that is told.
-    pub fn link_lost(&mut self, reason: &Reason) {
-        if let Some(last) = &mut self.last
-            && last.why.is_none()
-        {
-            last.why = Some((cut(&reason.code).to_owned(), cut(&reason.message).to_owned()));
-        }
-    }
-
-    /// A heartbeat has come due while the one before was not delivered: what is known of the silence is worth keeping.
-    pub fn heartbeat_missed(&mut self) {
-        self.unsaved |= self.last.as_ref().is_some_and(|l| l.why.is_some());
-    }
-
-    /// A heartbeat was delivered.
-    pub fn contact(&mut self, now: Now, boot: [u8; 16], anchors: &Anchors, interval: Duration) {
-        let stamp = crate::core::Stamp {
-            boot,
-            mono_ms: now.mono.0,
-            wall_ms: now.wall_ms,
-            clock: anchors.judge(&boot, now),
-        };
-        let (time_ms, state) = anchors.correct(&stamp);
-        let trusted = matches!(state, crate::core::ClockState::Synced | crate::core::ClockState::Corrected);
-        let contact = Contact { v: VERSION, boot, mono_ms: now.mono.0, time_ms, trusted, why: None };
-        // A gap that is not durable yet goes on to this contact, if it has to be told again.
-        let from = self.last.as_ref();
-        match from.and_then(|from| gap(from, &contact, interval)) {
-            Some(gap) if self.gap.is_none() => self.gap = Some((gap, contact)),
-            _ if self.gap.is_some() => {
-                if let Some((_, end)) = &mut self.gap {
-                    *end = contact;
-                }
-            }
-            _ => {
-                self.last = Some(contact);
-                self.unsaved = true;
-            }
-        }
-    }
-
-    /// The gap that is to be told, as a report.
-    pub fn gap(&self) -> Option<&Gap> {
-        self.gap.as_ref().map(|(gap, _)| gap)
-    }
-
-    /// The report is durable.
-    pub fn told(&mut self) {
-        if let Some((_, end)) = self.gap.take() {
-            self.last = Some(end);
-            self.unsaved = true;
-        }
-    }
-
-    /// The document to remember, if it has changed.
-    pub fn document(&mut self) -> Option<Vec<u8>> {
-        if !std::mem::take(&mut self.unsaved) {
-            return None;
-        }
-        self.last.as_ref().and_then(|last| serde_json::to_vec(last).ok())
-    }
-}
-
-/// The silence between two contacts, if it is one.
-fn gap(from: &Contact, to: &Contact, interval: Duration) -> Option<Gap> {
-    let lasted = if from.boot == to.boot {
-        Some(Duration::from_millis(to.mono_ms.saturating_sub(from.mono_ms)))
-    } else if from.trusted && to.trusted {
-        Some(Duration::from_millis(to.time_ms.saturating_sub(from.time_ms).max(0) as u64))
-    } else {
-        None // it was off for nobody knows how long
-    };
-    if lasted.is_some_and(|lasted| lasted < interval * 5 / 2) {
-        return None;
-    }
-    let why = from.why.clone().unwrap_or_else(|| {
-        if from.boot == to.boot {
-            ("Unknown".into(), "no heartbeat was delivered; the reason was not seen".into())
-        } else {
-            ("Restarted".into(), "the device was off or restarted".into())
-        }
-    });
-    // Within a boot its own clock measures better than the wall clock, which may have jumped between the two.
-    let from_ms = match lasted {
-        Some(lasted) if from.boot == to.boot && to.trusted => to.time_ms - lasted.as_millis() as i64,
-        _ => from.time_ms,
-    };
-    let missed = lasted
-        .map(|lasted| (lasted.as_millis() / interval.as_millis().max(1)).saturating_sub(1).max(1) as u64);
-    Some(Gap { from_ms, to_ms: to.time_ms, missed, why })
+    .body()
 }
 
 /// Text of others, cut: a field holds 64 KB, and a report about a failure must never fail for its length.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     let mut end = text.len().min(1_024);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -248,39 +108,22 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-const VERSION: u32 = 1;
-
 #[cfg(test)]
 mod tests {
-    use super::super::clock::Anchor;
     use super::super::columns::HEARTBEAT;
     use super::*;
-    use crate::core::testing::at;
     use serde_json::Value;
-
-    const BOOT: [u8; 16] = [1; 16];
-    const FIVE: Duration = Duration::from_secs(300);
-
-    fn anchors() -> Anchors {
-        let mut anchors = Anchors::default();
-        anchors.learn(Anchor { boot: BOOT, epoch_ms: 1_790_000_000_000 });
-        anchors
-    }
-
-    fn reason() -> Reason {
-        Reason::new("ConnectionRefused", "nobody listens")
-    }
 
     #[test]
     fn every_kind_has_columns_that_the_table_has() {
-        let mut silence = Silence::default();
-        silence.contact(at(0), BOOT, &anchors(), FIVE);
-        silence.contact(at(7_200), BOOT, &anchors(), FIVE);
+        let reason = Reason::new("ConnectionRefused", "nobody listens");
+        let silence =
+            Gap { from_ms: 0, to_ms: 1, missed: Some(1), why: ("Restarted".into(), "it was off".into()) };
         for body in [
-            heartbeat("0.1.0", FIVE),
+            heartbeat("0.1.0", Duration::from_secs(300)),
             loss(Lane::Logs, LossCause::Damage, 3, 9),
-            quarantine(Lane::Audit, Stream::Inventory, 7, &reason(), 2),
-            silence.gap().unwrap().body(),
+            quarantine(Lane::Audit, Stream::Inventory, 7, &reason, 2),
+            gap(&silence),
         ] {
             let row: Value = serde_json::from_slice(&body).unwrap();
             for (name, value) in row.as_object().unwrap() {
@@ -292,48 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn a_late_heartbeat_is_no_gap_and_two_missed_ones_are() {
-        for (seconds, gap) in [(300, false), (749, false), (750, true)] {
-            let mut silence = Silence::default();
-            silence.contact(at(0), BOOT, &anchors(), FIVE);
-            silence.contact(at(seconds), BOOT, &anchors(), FIVE);
-            assert_eq!(silence.gap().is_some(), gap, "{seconds}");
-        }
-    }
-
-    #[test]
-    fn the_contact_moves_on_only_when_the_gap_report_is_durable() {
-        let mut silence = Silence::default();
-        silence.contact(at(0), BOOT, &anchors(), FIVE);
-        let before = silence.document().unwrap();
-        silence.link_lost(&reason());
-        silence.contact(at(7_200), BOOT, &anchors(), FIVE);
-        assert_eq!(silence.document(), None);
-        // Killed here: the gap is found again, without its reason, which was not seen long enough to be remembered.
-        let mut again = Silence::restore(Some(&before));
-        again.contact(at(7_260), BOOT, &anchors(), FIVE);
-        assert!(again.gap().is_some());
-
-        assert_eq!(silence.gap().unwrap().why.0, "ConnectionRefused");
-        silence.told();
-        assert!(silence.gap().is_none());
-        assert!(silence.document().is_some_and(|d| d != before));
-    }
-
-    #[test]
     fn long_words_of_others_are_cut_at_a_character() {
         let long = Reason::new("C", "é".repeat(5_000));
         let body = quarantine(Lane::Logs, Stream::Inventory, 1, &long, 0);
         let row: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(row["Detail"].as_str().unwrap().len(), 1_024);
-    }
-
-    #[test]
-    fn a_document_of_another_version_is_as_good_as_none() {
-        let document =
-            |v| format!(r#"{{"v":{v},"boot":{BOOT:?},"mono_ms":1,"time_ms":2,"trusted":true,"why":null}}"#);
-        assert!(Silence::restore(Some(document(1).as_bytes())).last.is_some());
-        assert!(Silence::restore(Some(document(2).as_bytes())).last.is_none());
-        assert!(Silence::restore(Some(b"nonsense")).last.is_none());
     }
 }

@@ -8,4 +8,5 @@ pub mod columns;
 pub mod encode;
 pub mod heartbeat;
 pub mod metadata;
+pub mod silence;
 pub mod tags;

@@ -10,6 +10,7 @@ mod far;
 mod fleet;
 mod lanes;
 mod metered;
+mod shell;
 mod silence;
 mod store;
 mod world;

@@ -1,4 +1,4 @@
-//! A link that is paid by the kilobyte.
+//! What a day costs on the link: little by default, and next to nothing where it is paid by the kilobyte.
 
 use crate::far::Mode;
 use crate::world::{HOUR, MINUTE, World};
@@ -70,4 +70,18 @@ fn what_happens_between_contacts_waits_durably_and_comes_along() {
     world.run_until(50 * HOUR);
     assert!(world.store.is_empty());
     assert_eq!(world.far.arrived.rows.values().last().unwrap().1["NodeCount"], 8);
+}
+
+#[test]
+fn a_quiet_day_of_the_default_profile_is_one_call_a_heartbeat() {
+    let mut world = World::new(4, Profile::Default);
+    world.run_until(DAY);
+    let before = world.check.calls.len();
+    world.run_until(2 * DAY);
+    let of = |endpoint| world.check.calls[before..].iter().filter(|c| c.1 == endpoint).count();
+    // Each heartbeat is looked for once more after it was delivered; the store answers that, not the server.
+    let posts = world.check.delivered_rows.iter().filter(|(time, ..)| *time > DAY).count();
+    assert!((286..=290).contains(&posts), "{posts} records: 288 heartbeats, one whole report, no deltas");
+    assert!((24..=49).contains(&of(Endpoint::Login)), "{} tokens of an hour each", of(Endpoint::Login));
+    assert_eq!(of(Endpoint::Arm), 0, "tags that have not changed");
 }

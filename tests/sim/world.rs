@@ -1,14 +1,12 @@
 //! The world around the core: a scheduler that decides by its seed what happens next, and when the power goes.
 
 use crate::check::Check;
-use crate::far::{Far, Mode, reason};
+use crate::far::{Far, Mode};
 use crate::store::Store;
 use arclet::core::{
-    Action, Core, Endpoint, Input, Lane, Mono, Now, Outcome, Profile, Random, Record, Restored, Scope, Seq,
-    Settings, Stamp, Stream, Validity,
+    Action, Core, Endpoint, Input, Lane, Mono, Now, Profile, Random, Record, Restored, Scope, Seq, Settings,
+    Stamp, Stream, Validity,
 };
-use arclet::scenario::clock::Anchor;
-use arclet::scenario::encode;
 use arclet::scenario::metadata::Facts;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +35,7 @@ impl Seeded {
 }
 
 /// Something under way in the process; a crash takes all of it.
-enum Event {
+pub enum Event {
     /// The store does it now; the answer follows.
     Store(Action),
     /// The batch reaches the server now; the answer follows.
@@ -65,7 +63,7 @@ pub struct World {
     agent_rng: Seeded,
     /// True time since the start, in milliseconds.
     pub time: u64,
-    boot: u8,
+    pub(super) boot: u8,
     boot_at: u64,
     /// Wall clock minus true time, in milliseconds.
     wall_off: i64,
@@ -76,7 +74,7 @@ pub struct World {
     pub check: Check,
     pub facts: Facts,
     /// Generation of the token at hand, by scope, and when it expires.
-    tokens: [(u64, u64); 2],
+    pub(super) tokens: [(u64, u64); 2],
     events: BTreeMap<(u64, u64), Event>,
     counter: u64,
     /// A crash in so many steps.
@@ -124,11 +122,11 @@ impl World {
         START_MS + self.time as i64
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now { mono: Mono(self.time - self.boot_at), wall_ms: self.true_ms() + self.wall_off }
     }
 
-    fn after(&mut self, ms: u64, event: Event) {
+    pub(super) fn after(&mut self, ms: u64, event: Event) {
         self.counter += 1;
         self.events.insert((self.time + ms, self.counter), event);
     }
@@ -180,7 +178,7 @@ impl World {
         );
     }
 
-    fn burns_down(&mut self) -> bool {
+    pub(super) fn burns_down(&mut self) -> bool {
         match &mut self.fuse {
             Some(0) => true,
             Some(left) => {
@@ -189,162 +187,6 @@ impl World {
             }
             None => false,
         }
-    }
-
-    fn carry_out(&mut self, action: Action) {
-        let endpoint = action.endpoint();
-        let latency = 5 + self.rng.below(400);
-        match &action {
-            Action::Deliver { lane, stream, max_records, max_bytes } => {
-                let (lane, stream) = (*lane, *stream);
-                let kept = self.store.read(lane, stream, *max_records);
-                if let (Some(first), Some(last)) = (kept.first(), kept.last())
-                    && let Some(outcome) = self.far.meets(Endpoint::Ingest)
-                    && self.far.mode(Endpoint::Ingest) != Mode::Mute
-                {
-                    // Nothing of it will arrive: the simulation saves itself the encoding.
-                    let (first, through, records) = (first.seq, last.seq, kept.len());
-                    let bytes = records * 50 + 400;
-                    let input = Input::Delivered { lane, stream, first, through, records, bytes, outcome };
-                    return self.answer_later(Endpoint::Ingest, input);
-                }
-                let refs = kept.iter().map(|k| (k.seq, &k.id, &k.record));
-                let batch = encode::batch(refs, "/subscriptions/s", self.core.anchors(), *max_bytes);
-                match batch.expect("all bodies are objects") {
-                    None => {
-                        let nothing = Input::DeliveredNothing { lane, stream };
-                        self.after(latency / 100, Event::Answer(Endpoint::Ingest, nothing));
-                    }
-                    Some(batch) => {
-                        let rows: Vec<serde_json::Value> = serde_json::from_slice(&batch.body).expect("JSON");
-                        let rows = rows.into_iter().map(|row| (row["Seq"].as_u64().expect("a number"), row));
-                        let (bytes, token) =
-                            (batch.body.len() / 4 + 400, self.tokens[Scope::Monitor as usize].0);
-                        self.after(
-                            latency,
-                            Event::Arrive { lane, stream, rows: rows.collect(), bytes, token },
-                        );
-                    }
-                }
-            }
-            _ if endpoint.is_some() => self.after(latency, Event::Call(action)),
-            _ => self.after(latency / 20, Event::Store(action)),
-        }
-    }
-
-    fn happen(&mut self, event: Event) {
-        if self.burns_down() {
-            return self.crash(false);
-        }
-        match event {
-            Event::Store(action) => self.store_does(action),
-            Event::Arrive { lane, stream, rows, bytes, token } => {
-                let outcome = self.far.post(lane, stream, &rows, token);
-                self.check.arrived(&rows, &outcome, lane, stream, self.time, &self.far);
-                let (first, through) = (rows[0].0, rows[rows.len() - 1].0);
-                let records = rows.len();
-                let input = Input::Delivered { lane, stream, first, through, records, bytes, outcome };
-                self.answer_later(Endpoint::Ingest, input);
-            }
-            Event::Call(action) => self.far_does(action),
-            Event::Answer(endpoint, input) => {
-                self.check.answer(endpoint, &input, self.time, &self.far);
-                // Whoever answers in its own words tells the time; who does not answer tells nothing.
-                let silent = matches!(self.far.mode(endpoint), Mode::Down | Mode::Mute | Mode::Stalled)
-                    || endpoint == Endpoint::Kubernetes
-                    || matches!(input, Input::DeliveredNothing { .. });
-                if !silent {
-                    let offset = self.true_ms() - self.now().wall_ms;
-                    let anchor = Anchor::from_offset([self.boot; 16], self.now(), offset);
-                    self.tell(Input::Clock(anchor));
-                }
-                self.tell(input);
-            }
-            Event::Look => {
-                let backlog = self.store.backlog();
-                self.tell(Input::Backlog(backlog));
-                self.after(MINUTE, Event::Look);
-            }
-        }
-    }
-
-    fn answer_later(&mut self, endpoint: Endpoint, input: Input) {
-        let late = match self.far.mode(endpoint) {
-            Mode::Mute | Mode::Stalled => 30 * SECOND,
-            _ => 5 + self.rng.below(400),
-        };
-        self.after(late, Event::Answer(endpoint, input));
-    }
-
-    fn store_does(&mut self, action: Action) {
-        let failed = || Err(reason("Io"));
-        let broken = self.store.broken && self.rng.chance(60);
-        let input = match action {
-            Action::Enqueue { ticket, records } => {
-                let result = self.store.enqueue(&records);
-                if let Ok(numbers) = &result {
-                    self.check.enqueued(numbers, &records, self.true_ms());
-                }
-                Input::Enqueued { ticket, result: result.map(|_| ()) }
-            }
-            Action::Ack { lane, stream, through } => {
-                let result = if broken {
-                    failed()
-                } else {
-                    let gone = self.store.ack(lane, stream, through);
-                    self.check.deleted(lane, &gone, &self.far);
-                    Ok(())
-                };
-                Input::Acked { lane, stream, through, result }
-            }
-            Action::Quarantine { lane, stream, seq, .. } => {
-                if !broken {
-                    self.store.quarantine(lane, stream, seq);
-                }
-                Input::Quarantined { lane, stream, seq, result: if broken { failed() } else { Ok(()) } }
-            }
-            Action::ReportedLosses { losses } => {
-                if !broken {
-                    self.store.losses_reported(&losses);
-                }
-                Input::LossesReported { result: if broken { failed() } else { Ok(()) } }
-            }
-            Action::Remember { name, content } => {
-                if !broken {
-                    self.store.documents.insert(name.into(), content);
-                }
-                Input::Remembered { name, result: if broken { failed() } else { Ok(()) } }
-            }
-            other => unreachable!("{other:?} is not the store's"),
-        };
-        // It is done; whether the process learns of it is another matter.
-        if self.burns_down() {
-            return self.crash(false);
-        }
-        self.tell(input);
-    }
-
-    fn far_does(&mut self, action: Action) {
-        let endpoint = action.endpoint().expect("a call");
-        let met = self.far.meets(endpoint);
-        let input = match action {
-            Action::Observe => Input::Observed(met.map_or(Ok(self.facts.clone()), Err)),
-            Action::FetchToken { scope, .. } => {
-                let result = met.map_or(Ok(()), Err).map(|()| {
-                    self.tokens[scope as usize] = (self.far.generation, self.time + HOUR);
-                    Validity { valid_for: Duration::from_secs(3_600), refresh_in: None }
-                });
-                Input::Token { scope, result }
-            }
-            Action::PatchTags { tags } => {
-                if met.is_none() {
-                    self.check.tagged(&tags, self.time);
-                }
-                Input::Tagged(met.unwrap_or(Outcome::Success))
-            }
-            other => unreachable!("{other:?} is no call"),
-        };
-        self.answer_later(endpoint, input);
     }
 
     /// The process dies; with `reboot` the device too. What the store has is all that is left.

@@ -41,7 +41,7 @@ impl Core {
         let mut carried = Carried::default();
         let mut records = Vec::new();
         if let Some(gap) = self.silence.gap() {
-            records.push(self.record(now, Stream::Heartbeat, "gap", gap.body()));
+            records.push(self.record(now, Stream::Heartbeat, "gap", heartbeat::gap(gap)));
             carried.gap = true;
         }
         if self.marks.is_empty() {
