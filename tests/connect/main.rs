@@ -7,3 +7,4 @@ mod disconnects;
 mod killed;
 mod preflight;
 mod rig;
+mod standin;

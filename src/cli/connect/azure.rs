@@ -91,18 +91,7 @@ fn resources(
     token: &Zeroizing<String>,
     checks: &mut Checks,
 ) -> Option<(Option<arm::Cluster>, Looked)> {
-    let provider =
-        arm.provider_state(&id.subscription, PROVIDER, token).map_err(reason_of).and_then(|state| {
-            if state.eq_ignore_ascii_case("Registered") {
-                return Ok(state);
-            }
-            Err(Reason::new(
-                "ProviderNotRegistered",
-                format!("{PROVIDER} is {state} in subscription {}", id.subscription),
-            )
-            .cure(format!("az provider register --namespace {PROVIDER} --wait")))
-        });
-    let provider = checks.take("resource provider", provider, |state| format!("{PROVIDER}: {state}"));
+    let registered = provider(&id.subscription, arm, token, checks);
     let group =
         arm.get_resource_group(&id.subscription, &id.group, token).map_err(reason_of).and_then(|group| {
             group.ok_or_else(|| {
@@ -136,13 +125,40 @@ fn resources(
         (_, _, Some(rule)) => rule_of(rule, arm, token, checks)?,
         (endpoint, dcr, None) => (endpoint.clone()?, dcr.clone()?),
     };
-    let (_, group, existing) = (provider?, group?, existing?);
+    let (group, existing) = (group?, existing?);
+    registered.then_some(())?;
     let location = match (&existing, &options.location) {
         (Some(cluster), _) => cluster.location.clone(),
         (None, Some(location)) => location.clone(),
         (None, None) => group.location,
     };
     Some((existing, Looked { endpoint, dcr, location: Some(location) }))
+}
+
+/// Whether connected clusters can be made in the subscription at all.
+fn provider(subscription: &str, arm: &Arm, token: &str, checks: &mut Checks) -> bool {
+    let name = "resource provider";
+    match arm.provider_state(subscription, PROVIDER, token).map_err(reason_of) {
+        Ok(state) if state.eq_ignore_ascii_case("Registered") => {
+            checks.ok(name, format!("{PROVIDER}: {state}"));
+            true
+        }
+        Ok(state) => {
+            let message = format!("{PROVIDER} is {state} in subscription {subscription}");
+            let cure = format!("az provider register --namespace {PROVIDER} --wait");
+            checks.failed(name, Reason::new("ProviderNotRegistered", message).cure(cure));
+            false
+        }
+        // The onboarding role is of a resource group and may not see so far; making the cluster will tell.
+        Err(reason) if reason.code == "AuthorizationFailed" => {
+            checks.warning(name, reason);
+            true
+        }
+        Err(reason) => {
+            checks.failed(name, reason);
+            false
+        }
+    }
 }
 
 /// Passes on what arclet may use.
@@ -162,9 +178,10 @@ fn rule_of(rule: &str, arm: &Arm, token: &str, checks: &mut Checks) -> Option<(S
     let found =
         ResourceId::parse(rule).and_then(|id| arm.get_dcr(&id, token).map_err(reason_of)).and_then(|dcr| {
             let wanted = crate::core::Stream::ALL.map(crate::core::Stream::dcr_stream);
-            if let Some(missing) =
-                wanted.iter().find(|stream| !dcr.streams.iter().any(|have| have == *stream))
-            {
+            // An answer without declarations says nothing of them.
+            let none = dcr.streams.is_empty();
+            let lacks = |stream: &&&str| !none && !dcr.streams.iter().any(|have| have == **stream);
+            if let Some(missing) = wanted.iter().find(lacks) {
                 return Err(Reason::new(
                     "InvalidStream",
                     format!("the data collection rule has no stream {missing}"),
@@ -197,32 +214,40 @@ fn the_device(id: &ResourceId, there: bool, local: &Local, arm: &Arm, clock: &Cl
     let token = identity.token(Scope::Arm, None);
     let token = checks.take("device's token", token, |_| "for Azure Resource Manager".to_owned());
     let Some(token) = token else { return };
-    let group = format!("/subscriptions/{}/resourceGroups/{}", id.subscription, id.group);
-    let scope = if there { id.to_string() } else { group };
+    let first_record = "ARM does not tell it; arclet status shows it with the first record";
+    if !there {
+        checks.skipped("device's rights", "roles are given on the cluster, which is not there yet");
+        checks.skipped("right to send records", first_record);
+        return;
+    }
     // Missing rights of the device stop nothing: records are kept until they are there, and `status` names them.
-    match arm.permissions(&scope, &token.secret) {
+    match arm.permissions(&id.to_string(), &token.secret) {
         Ok(permissions) => {
             for action in DEVICE_ACTIONS {
                 if permissions.allow(action) {
                     checks.ok("device's right", action);
                 } else {
-                    checks.warning("device's right", not_allowed("the device", action, &scope));
+                    let reason = Reason::new("MissingRight", format!("the device may not {action}"));
+                    checks.warning("device's right", reason.cure(device_role(&id.name)));
                 }
             }
         }
         Err(outcome) => checks.warning("device's rights", reason_of(outcome)),
     }
-    checks.skipped(
-        "right to send records",
-        "ARM does not tell it; arclet status shows it with the first record",
-    );
+    checks.skipped("right to send records", first_record);
 }
 
 fn not_allowed(who: &str, action: &str, scope: &str) -> Reason {
-    let role = match action {
-        "Microsoft.Resources/tags/write" => "Tag Contributor",
-        _ => "Kubernetes Cluster - Azure Arc Onboarding",
-    };
-    Reason::new("MissingRight", format!("{who} may not {action}"))
-        .cure(format!("az role assignment create --assignee ID --role \"{role}\" --scope {scope}; it may take minutes to spread"))
+    Reason::new("MissingRight", format!("{who} may not {action}")).cure(format!(
+        "az role assignment create --assignee ID --role \"Kubernetes Cluster - Azure Arc Onboarding\" --scope {scope}; \
+         it may take minutes to spread"
+    ))
+}
+
+/// How the device gets its role on the cluster.
+pub(super) fn device_role(name: &str) -> String {
+    format!(
+        "deploy config/azure again with clusterName={name}: the device may then write this cluster's tags; or set \
+         tags = false under [report]"
+    )
 }

@@ -91,15 +91,17 @@ fn connect(options: &Options) -> Report {
     }
     tell("\nConnecting\n");
     let mut done = Checks::new(options.output);
+    let made = ready.azure.existing.is_none();
     let result = steps::run(&ready, &mut done);
     report.done = done.list;
     match result {
         Ok(()) => {
             report.connected = true;
-            tell(&format!(
-                "\nConnected: {}\nnext step: systemctl enable arclet && systemctl restart arclet, then arclet status\n",
-                report.cluster
-            ));
+            tell(&format!("\nConnected: {}\nNext:\n", report.cluster));
+            if made {
+                tell(&format!("  {}\n", azure::device_role(&ready.id.name)));
+            }
+            tell("  systemctl enable arclet && systemctl restart arclet, then arclet status\n");
         }
         Err(reason) => {
             let again = "run the same command again: what is done is left alone";
