@@ -1,0 +1,241 @@
+//! One run: build, bring up both ends, connect, run the script, drain, judge.
+
+use crate::cluster::Cluster;
+use crate::device::{Device, ask_status};
+use crate::options::Options;
+use crate::script::{Step, steps};
+use crate::state::{Link, Row, Shared};
+use crate::{build, page};
+use azure_standin::Azure;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How often the lab looks at the agent, at what arrived, and at the script.
+const LOOK: Duration = Duration::from_millis(100);
+/// A hang guard for the drain at the end; what has not arrived by then is called lost.
+const DRAIN: Duration = Duration::from_secs(120);
+/// The script of an endless run repeats at this length.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Runs the lab; an error is what a person should read.
+pub async fn run(options: Options) -> Result<(), String> {
+    let arclet = match &options.arclet {
+        Some(path) => path.clone(),
+        None => build::release_binary().await?,
+    };
+    let scratch = tempfile::Builder::new().prefix("arclet-lab-").tempdir().map_err(|e| format!("no temporary directory: {e}"))?;
+    let home = options.keep.as_deref().unwrap_or(scratch.path()).to_path_buf();
+    std::fs::create_dir_all(&home).map_err(|e| format!("cannot make {}: {e}", home.display()))?;
+    let azure = Azure::start(azure_standin::Options::default()).map_err(|e| format!("the Azure stand-in does not start: {e}"))?;
+    let cluster = Cluster::start(&options, &home)?;
+
+    let shared = Shared::default();
+    shared.lock().mode = format!("{}  ·  {}", cluster.describe(), arclet.display());
+    shared.lock().up = true;
+    let listener = page::bind(options.port).await.map_err(|e| format!("port {} for the page: {e}; choose another with --port", options.port))?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    eprintln!("lab: page: http://{address}/");
+    let (switch, mut pressed) = mpsc::unbounded_channel();
+    let server = tokio::task::spawn_local(page::serve(listener, shared.clone(), switch));
+
+    let mut lab = Lab { options, azure, cluster, device: Device::new(arclet, home.clone()), shared, start: Instant::now(), seen: 0, by_hand: false };
+    let judged = lab.turn(&home, &mut pressed).await;
+    server.abort();
+    judged
+}
+
+struct Lab {
+    options: Options,
+    azure: Azure,
+    cluster: Cluster,
+    device: Device,
+    shared: Shared,
+    start: Instant,
+    /// How many of the stand-in's arrivals were looked at.
+    seen: usize,
+    /// A person pressed the switch: the script leaves the link alone from then on.
+    by_hand: bool,
+}
+
+impl Lab {
+    async fn turn(&mut self, home: &Path, pressed: &mut mpsc::UnboundedReceiver<bool>) -> Result<(), String> {
+        self.connect(home).await?;
+        let (acks, mut acknowledged) = mpsc::unbounded_channel();
+        let pid = self.device.start(acks.clone())?;
+        self.start = Instant::now();
+        self.event(&format!("arclet runs (pid {pid})"));
+        let mut script = steps(self.options.length.unwrap_or(ROUND));
+        script.reverse();
+        let mut tick = tokio::time::interval(LOOK);
+        let mut looks = 0_u64;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                Some(up) = pressed.recv() => { self.by_hand = true; self.set_link(up); continue; }
+                _ = tokio::signal::ctrl_c() => break,
+            }
+            self.cluster.change(looks);
+            self.look(&mut acknowledged).await?;
+            looks += 1;
+            let elapsed = self.start.elapsed();
+            while script.last().is_some_and(|(at, _)| *at <= elapsed) {
+                let Some((_, step)) = script.pop() else { break };
+                self.step(step, &acks).await?;
+            }
+            match self.options.length {
+                Some(length) if elapsed >= length => break,
+                None if script.is_empty() && !self.by_hand => {
+                    let round = steps(ROUND).into_iter().map(|(at, step)| (elapsed + at, step));
+                    // One kill is enough to look at; the outages go on.
+                    script = round.filter(|(_, step)| *step != Step::Kill).collect();
+                    script.reverse();
+                }
+                _ => {}
+            }
+            if looks.is_multiple_of(10) && !self.options.json {
+                eprintln!("{}", self.shared.lock().line());
+            }
+        }
+        self.finish(&mut acknowledged).await
+    }
+
+    /// What a person would type on a new device.
+    async fn connect(&mut self, home: &Path) -> Result<(), String> {
+        let (arguments, environment) = self.cluster.connect_command(&self.azure, &self.device, home)?;
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        self.device.command(&arguments, &environment).await?;
+        self.cluster.tune(&self.device.config(), &self.device.socket(), home)
+    }
+
+    async fn step(&mut self, step: Step, acks: &mpsc::UnboundedSender<String>) -> Result<(), String> {
+        match step {
+            Step::Cut if !self.by_hand => self.set_link(false),
+            Step::Restore if !self.by_hand => self.set_link(true),
+            Step::Cut | Step::Restore => {}
+            Step::Kill => {
+                self.device.kill().await?;
+                self.shared.lock().kills.push(self.start.elapsed().as_secs_f64());
+                let pid = self.device.start(acks.clone())?;
+                self.event(&format!("kill -9, and started again (pid {pid})"));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_link(&mut self, up: bool) {
+        let now = self.start.elapsed().as_secs_f64();
+        let mut state = self.shared.lock();
+        if state.up == up {
+            return;
+        }
+        state.up = up;
+        let n = if up {
+            if let Some(outage) = state.outages.last_mut() {
+                outage.1 = Some(now);
+            }
+            state.outages.len()
+        } else {
+            state.outages.push((now, None));
+            state.outages.len()
+        };
+        drop(state);
+        if up { self.azure.restore_all() } else { self.azure.cut_all() }
+        self.event(&if up { format!("link restored ({n})") } else { format!("link cut ({n})") });
+    }
+
+    /// Takes in what happened since the last look.
+    async fn look(&mut self, acknowledged: &mut mpsc::UnboundedReceiver<String>) -> Result<(), String> {
+        let status = ask_status(&self.device.socket()).await;
+        let arrived = self.azure.arrived_since(self.seen);
+        self.seen += arrived.len();
+        let elapsed = self.start.elapsed();
+        let mut state = self.shared.lock();
+        state.elapsed = elapsed;
+        state.observed = self.cluster.requests();
+        while let Ok(id) = acknowledged.try_recv() {
+            state.ledger.acknowledge(&id);
+        }
+        for row in &arrived {
+            state.ledger.arrive(row.row["MessageId"].as_str().unwrap_or_default());
+            state.row(shown(row, elapsed));
+        }
+        state.sample();
+        if let Some(status) = status {
+            state.links = links(&status);
+        }
+        drop(state);
+        match self.device.ended() {
+            Some(status) => Err(format!("the agent ended by itself ({status}); the end of its log:\n{}", self.device.log_tail())),
+            None => Ok(()),
+        }
+    }
+
+    /// The link is restored, the load stops, the outbox drains, the agent is stopped, and the count is taken.
+    async fn finish(&mut self, acknowledged: &mut mpsc::UnboundedReceiver<String>) -> Result<(), String> {
+        self.set_link(true);
+        self.cluster.rest();
+        self.event("the load has stopped; draining");
+        let patience = Instant::now();
+        let mut quiet = 0;
+        let mut tick = tokio::time::interval(LOOK);
+        while quiet < 10 && patience.elapsed() < DRAIN {
+            tick.tick().await;
+            let before = self.shared.lock().ledger.sent();
+            self.look(acknowledged).await?;
+            let state = self.shared.lock();
+            quiet = if state.ledger.missing() == 0 && state.ledger.sent() == before { quiet + 1 } else { 0 };
+        }
+        let status = self.device.stop().await?;
+        if !status.success() {
+            return Err(format!("the agent did not stop cleanly ({status}); the end of its log:\n{}", self.device.log_tail()));
+        }
+        let violations = self.azure.violations();
+        let state = &mut *self.shared.lock();
+        let summary = state.ledger.summary(state.outages.len() as u64, state.kills.len() as u64);
+        state.lost = Some(summary.lost);
+        eprintln!("{}", state.line());
+        if self.options.json {
+            println!("{}", serde_json::to_string(&summary).map_err(|e| e.to_string())?);
+        }
+        if let Some(violation) = violations.first() {
+            return Err(format!("{} rows do not fit the data collection rule, the first: {violation}", violations.len()));
+        }
+        match summary.objection() {
+            Some(objection) if self.options.length.is_some() && (self.options.kubeconfig.is_none() || summary.lost > 0) => Err(objection),
+            _ => Ok(()),
+        }
+    }
+
+    fn event(&self, text: &str) {
+        self.shared.lock().event(text);
+    }
+}
+
+fn links(status: &serde_json::Value) -> Vec<Link> {
+    let links = status["links"].as_array().map(Vec::as_slice).unwrap_or_default();
+    links.iter().map(|link| {
+        let word = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
+        let reason = link["reason"]["message"].as_str().unwrap_or_default();
+        let next = link["nextTrySeconds"].as_u64().map(|s| format!("next try in {s} s")).unwrap_or_default();
+        let why = [reason, &next].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
+        Link { endpoint: word("endpoint"), state: word("state"), why }
+    }).collect()
+}
+
+/// The columns that a person wants to see of a row.
+fn shown(arrived: &azure_standin::Arrived, elapsed: Duration) -> Row {
+    let row = &arrived.row;
+    let common = ["TimeGenerated", "EventTime", "BootId", "Seq", "ClockState", "MessageId", "ClusterId", "AgentVersion"];
+    let own = row.as_object().into_iter().flatten().filter(|(name, value)| !common.contains(&name.as_str()) && !value.is_null());
+    let what = own.map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    let late = arrived.late_ms().map(|ms| ms.max(0) as f64 / 1000.0);
+    Row {
+        at: format!("{:.1} s", elapsed.as_secs_f64()),
+        table: arrived.stream.replace("Custom-", "") + "_CL",
+        seq: row["Seq"].to_string(),
+        what: what.collect::<Vec<_>>().join(", "),
+        late: late.map(|s| format!("{s:.1} s")).unwrap_or_default(),
+        is_late: late.is_some_and(|s| s > 1.5),
+    }
+}
