@@ -12,8 +12,6 @@ cargo lab: arclet's main job, running, with embedded stand-ins for both ends
                      reports, 3 outages and one kill -9 happened and nothing was lost
   --kubeconfig FILE  a real cluster instead of the embedded one (needs the right to create a ServiceAccount and roles);
                      its facts change rarely, so few reports are made and no minimum is asked for
-  --load NODES       with --kubeconfig: create and remove up to NODES plain Node objects named arclet-lab-*, so that
-                     there is something to report (test clusters only)
   --port PORT        port of the local page (default: 8123; 0: any)
   --arclet FILE      use this binary instead of building the release binary
   --keep DIRECTORY   keep the device's files (config, store, log) there
@@ -29,8 +27,6 @@ pub struct Options {
     pub json: bool,
     /// A real cluster.
     pub kubeconfig: Option<PathBuf>,
-    /// Nodes to create and remove in a real cluster.
-    pub load: u32,
     /// The page's port.
     pub port: u16,
     /// The agent's binary.
@@ -55,7 +51,6 @@ fn parse_from(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::
                 other => return Err(format!("--summary knows json, not {other}").into()),
             },
             Long("kubeconfig") => options.kubeconfig = Some(arguments.value()?.into()),
-            Long("load") => options.load = arguments.value()?.parse()?,
             Long("port") => options.port = arguments.value()?.parse()?,
             Long("arclet") => options.arclet = Some(arguments.value()?.into()),
             Long("keep") => options.keep = Some(arguments.value()?.into()),
@@ -65,9 +60,6 @@ fn parse_from(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::
             }
             _ => return Err(argument.unexpected()),
         }
-    }
-    if options.load > 0 && options.kubeconfig.is_none() {
-        return Err("--load is for a real cluster: give --kubeconfig too".into());
     }
     Ok(Some(options))
 }
@@ -93,7 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn a_load_is_never_put_on_a_cluster_that_was_not_named() {
-        assert!(parse_from(lexopt::Parser::from_args(["--load", "5"])).is_err());
+    fn a_time_without_a_unit_is_refused_with_an_example() {
+        let refused = parse_from(lexopt::Parser::from_args(["--for", "30"])).unwrap_err();
+        assert!(refused.to_string().contains("30s"), "{refused}");
     }
 }

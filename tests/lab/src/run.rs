@@ -11,7 +11,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// How often the lab looks at the agent, at what arrived, and at the script.
+/// How often the cluster changes, and the script is looked at.
+const CHANGE: Duration = Duration::from_millis(20);
+/// How often the lab looks at the agent and at what arrived.
 const LOOK: Duration = Duration::from_millis(100);
 /// A hang guard for the drain at the end; what has not arrived by then is called lost.
 const DRAIN: Duration = Duration::from_secs(120);
@@ -67,17 +69,21 @@ impl Lab {
         self.event(&format!("arclet runs (pid {pid})"));
         let mut script = steps(self.options.length.unwrap_or(ROUND));
         script.reverse();
-        let mut tick = tokio::time::interval(LOOK);
-        let mut looks = 0_u64;
+        let mut tick = tokio::time::interval(CHANGE);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = 0_u64;
+        let per_look = (LOOK.as_millis() / CHANGE.as_millis()) as u64;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 Some(up) = pressed.recv() => { self.by_hand = true; self.set_link(up); continue; }
                 _ = tokio::signal::ctrl_c() => break,
             }
-            self.cluster.change(looks);
-            self.look(&mut acknowledged).await?;
-            looks += 1;
+            self.cluster.change(ticks);
+            ticks += 1;
+            if ticks.is_multiple_of(per_look) {
+                self.look(&mut acknowledged).await?;
+            }
             let elapsed = self.start.elapsed();
             while script.last().is_some_and(|(at, _)| *at <= elapsed) {
                 let Some((_, step)) = script.pop() else { break };
@@ -93,7 +99,7 @@ impl Lab {
                 }
                 _ => {}
             }
-            if looks.is_multiple_of(10) && !self.options.json {
+            if ticks.is_multiple_of(10 * per_look) && !self.options.json {
                 eprintln!("{}", self.shared.lock().line());
             }
         }
@@ -174,7 +180,6 @@ impl Lab {
     /// The link is restored, the load stops, the outbox drains, the agent is stopped, and the count is taken.
     async fn finish(&mut self, acknowledged: &mut mpsc::UnboundedReceiver<String>) -> Result<(), String> {
         self.set_link(true);
-        self.cluster.rest();
         self.event("the load has stopped; draining");
         let patience = Instant::now();
         let mut quiet = 0;
