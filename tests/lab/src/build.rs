@@ -10,13 +10,24 @@ pub async fn release_binary() -> Result<PathBuf, String> {
     eprintln!("lab: building the release binary (the first time takes a few minutes)");
     let output = tokio::process::Command::new(cargo)
         .current_dir(&root)
-        .args(["build", "--release", "--package", "arclet", "--bin", "arclet", "--message-format", "json-render-diagnostics"])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "arclet",
+            "--bin",
+            "arclet",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|e| format!("cannot start cargo: {e}; start the lab with `cargo lab`, or name a binary with --arclet"))?;
+        .map_err(|e| {
+            format!("cannot start cargo: {e}; start the lab with `cargo lab`, or name a binary with --arclet")
+        })?;
     if !output.status.success() {
         return Err(format!("the release binary does not build ({})", output.status));
     }

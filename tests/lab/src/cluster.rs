@@ -24,9 +24,12 @@ impl Cluster {
         match &options.kubeconfig {
             Some(path) => Ok(Cluster::Real(path.clone())),
             None => {
-                let server = ApiServer::start(k3s_standin::Options { nodes: 3, ..k3s_standin::Options::default() });
+                let server =
+                    ApiServer::start(k3s_standin::Options { nodes: 3, ..k3s_standin::Options::default() });
                 let server = server.map_err(|e| format!("the API server stand-in does not start: {e}"))?;
-                server.kubeconfig(&home.join("admin.kubeconfig")).map_err(|e| format!("{}: {e}", home.display()))?;
+                server
+                    .kubeconfig(&home.join("admin.kubeconfig"))
+                    .map_err(|e| format!("{}: {e}", home.display()))?;
                 Ok(Cluster::Embedded(Box::new(server)))
             }
         }
@@ -59,7 +62,8 @@ impl Cluster {
     pub fn connect_command(&self, azure: &Azure, device: &Device, home: &Path) -> Result<Command, String> {
         let secret = |name: &str, content: &str, mode: u32| {
             let path = home.join(name);
-            let written = std::fs::write(&path, content).and_then(|()| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)));
+            let written = std::fs::write(&path, content)
+                .and_then(|()| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)));
             written.map(|()| path.display().to_string()).map_err(|e| format!("{}: {e}", path.display()))
         };
         let ca = secret("azure-ca.pem", azure.ca_pem(), 0o644)?;

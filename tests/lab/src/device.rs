@@ -34,7 +34,11 @@ impl Device {
     }
 
     /// Runs one of arclet's commands to its end and gives what it printed.
-    pub async fn command(&self, arguments: &[String], environment: &[(&str, &str)]) -> Result<String, String> {
+    pub async fn command(
+        &self,
+        arguments: &[String],
+        environment: &[(&str, &str)],
+    ) -> Result<String, String> {
         let output = Command::new(&self.arclet)
             .args(arguments)
             .envs(environment.iter().copied())
@@ -47,13 +51,20 @@ impl Device {
         if output.status.success() {
             return Ok(printed);
         }
-        Err(format!("arclet {} ended with {}\n{printed}{}", arguments.join(" "), output.status, String::from_utf8_lossy(&output.stderr)))
+        Err(format!(
+            "arclet {} ended with {}\n{printed}{}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ))
     }
 
     /// Switches the agent on. Its ack log is its standard output: every MessageId in it is durable; each goes to `acks`.
     pub fn start(&mut self, acks: UnboundedSender<String>) -> Result<u32, String> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.directory.join("arclet.log"));
-        let log = log.map_err(|e| format!("cannot write the agent's log in {}: {e}", self.directory.display()))?;
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.directory.join("arclet.log"));
+        let log =
+            log.map_err(|e| format!("cannot write the agent's log in {}: {e}", self.directory.display()))?;
         let mut child = Command::new(&self.arclet)
             .args(["run", "--config"])
             .arg(self.config())
@@ -93,7 +104,8 @@ impl Device {
     pub async fn stop(&mut self) -> Result<std::process::ExitStatus, String> {
         let mut child = self.child.take().ok_or("the agent does not run")?;
         if let Some(pid) = child.id().and_then(|p| rustix::process::Pid::from_raw(p as i32)) {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(|e| format!("cannot stop the agent: {e}"))?;
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .map_err(|e| format!("cannot stop the agent: {e}"))?;
         }
         child.wait().await.map_err(|e| format!("cannot see the agent end: {e}"))
     }

@@ -63,7 +63,14 @@ impl Ledger {
     /// The last word.
     pub fn summary(&self, outages: u64, kills: u64) -> Summary {
         let lost = self.missing();
-        Summary { sent: self.sent(), arrived: self.sent() - lost, duplicated: self.duplicated(), lost, outages, kills }
+        Summary {
+            sent: self.sent(),
+            arrived: self.sent() - lost,
+            duplicated: self.duplicated(),
+            lost,
+            outages,
+            kills,
+        }
     }
 }
 

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn the_command_of_the_readme_is_understood() {
-        let options = parse_from(lexopt::Parser::from_args(["--for", "30s", "--summary", "json"])).unwrap().unwrap();
+        let options =
+            parse_from(lexopt::Parser::from_args(["--for", "30s", "--summary", "json"])).unwrap().unwrap();
         assert_eq!((options.length, options.json), (Some(Duration::from_secs(30)), true));
     }
 

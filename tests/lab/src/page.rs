@@ -26,20 +26,26 @@ pub async fn serve(listener: TcpListener, shared: Shared, switch: UnboundedSende
         });
         // A browser that goes away is not the lab's business.
         tokio::task::spawn_local(async move {
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(connection), service)
+                .await;
         });
     }
 }
 
 fn answer<B>(request: &Request<B>, shared: &Shared, switch: &UnboundedSender<bool>) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") => respond("text/html; charset=utf-8", include_str!("page.html").as_bytes().to_vec()),
+        (&Method::GET, "/") => {
+            respond("text/html; charset=utf-8", include_str!("page.html").as_bytes().to_vec())
+        }
         (&Method::GET, "/state") => {
             let picture: Picture = shared.lock().picture();
             respond("application/json", serde_json::to_vec(&picture).unwrap_or_default())
         }
         // A POST that a foreign page makes cannot read the answer, but it could press the switch: same origin only.
-        (&Method::POST, "/link") if request.headers().get("sec-fetch-site").is_none_or(|v| v == "same-origin") => {
+        (&Method::POST, "/link")
+            if request.headers().get("sec-fetch-site").is_none_or(|v| v == "same-origin") =>
+        {
             let _ = switch.send(request.uri().query() == Some("up=true"));
             respond("application/json", b"{}".to_vec())
         }
@@ -54,6 +60,8 @@ fn answer<B>(request: &Request<B>, shared: &Shared, switch: &UnboundedSender<boo
 fn respond(kind: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
-    response.headers_mut().insert(hyper::header::CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(hyper::header::CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
     response
 }

@@ -26,22 +26,37 @@ pub async fn run(options: Options) -> Result<(), String> {
         Some(path) => path.clone(),
         None => build::release_binary().await?,
     };
-    let scratch = tempfile::Builder::new().prefix("arclet-lab-").tempdir().map_err(|e| format!("no temporary directory: {e}"))?;
+    let scratch = tempfile::Builder::new()
+        .prefix("arclet-lab-")
+        .tempdir()
+        .map_err(|e| format!("no temporary directory: {e}"))?;
     let home = options.keep.as_deref().unwrap_or(scratch.path()).to_path_buf();
     std::fs::create_dir_all(&home).map_err(|e| format!("cannot make {}: {e}", home.display()))?;
-    let azure = Azure::start(azure_standin::Options::default()).map_err(|e| format!("the Azure stand-in does not start: {e}"))?;
+    let azure = Azure::start(azure_standin::Options::default())
+        .map_err(|e| format!("the Azure stand-in does not start: {e}"))?;
     let cluster = Cluster::start(&options, &home)?;
 
     let shared = Shared::default();
     shared.lock().mode = format!("{}  ·  {}", cluster.describe(), arclet.display());
     shared.lock().up = true;
-    let listener = page::bind(options.port).await.map_err(|e| format!("port {} for the page: {e}; choose another with --port", options.port))?;
+    let listener = page::bind(options.port)
+        .await
+        .map_err(|e| format!("port {} for the page: {e}; choose another with --port", options.port))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     eprintln!("lab: page: http://{address}/");
     let (switch, mut pressed) = mpsc::unbounded_channel();
     let server = tokio::task::spawn_local(page::serve(listener, shared.clone(), switch));
 
-    let mut lab = Lab { options, azure, cluster, device: Device::new(arclet, home.clone()), shared, start: Instant::now(), seen: 0, by_hand: false };
+    let mut lab = Lab {
+        options,
+        azure,
+        cluster,
+        device: Device::new(arclet, home.clone()),
+        shared,
+        start: Instant::now(),
+        seen: 0,
+        by_hand: false,
+    };
     let judged = lab.turn(&home, &mut pressed).await;
     server.abort();
     judged
@@ -109,7 +124,8 @@ impl Lab {
     /// What a person would type on a new device.
     async fn connect(&mut self, home: &Path) -> Result<(), String> {
         let (arguments, environment) = self.cluster.connect_command(&self.azure, &self.device, home)?;
-        let environment: Vec<(&str, &str)> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         self.device.command(&arguments, &environment).await?;
         self.cluster.tune(&self.device.config(), &self.device.socket(), home)
     }
@@ -146,7 +162,11 @@ impl Lab {
             state.outages.len()
         };
         drop(state);
-        if up { self.azure.restore_all() } else { self.azure.cut_all() }
+        if up {
+            self.azure.restore_all()
+        } else {
+            self.azure.cut_all()
+        }
         self.event(&if up { format!("link restored ({n})") } else { format!("link cut ({n})") });
     }
 
@@ -172,7 +192,10 @@ impl Lab {
         }
         drop(state);
         match self.device.ended() {
-            Some(status) => Err(format!("the agent ended by itself ({status}); the end of its log:\n{}", self.device.log_tail())),
+            Some(status) => Err(format!(
+                "the agent ended by itself ({status}); the end of its log:\n{}",
+                self.device.log_tail()
+            )),
             None => Ok(()),
         }
     }
@@ -193,7 +216,10 @@ impl Lab {
         }
         let status = self.device.stop().await?;
         if !status.success() {
-            return Err(format!("the agent did not stop cleanly ({status}); the end of its log:\n{}", self.device.log_tail()));
+            return Err(format!(
+                "the agent did not stop cleanly ({status}); the end of its log:\n{}",
+                self.device.log_tail()
+            ));
         }
         let violations = self.azure.violations();
         let state = &mut *self.shared.lock();
@@ -204,10 +230,18 @@ impl Lab {
             println!("{}", serde_json::to_string(&summary).map_err(|e| e.to_string())?);
         }
         if let Some(violation) = violations.first() {
-            return Err(format!("{} rows do not fit the data collection rule, the first: {violation}", violations.len()));
+            return Err(format!(
+                "{} rows do not fit the data collection rule, the first: {violation}",
+                violations.len()
+            ));
         }
         match summary.objection() {
-            Some(objection) if self.options.length.is_some() && (self.options.kubeconfig.is_none() || summary.lost > 0) => Err(objection),
+            Some(objection)
+                if self.options.length.is_some()
+                    && (self.options.kubeconfig.is_none() || summary.lost > 0) =>
+            {
+                Err(objection)
+            }
             _ => Ok(()),
         }
     }
@@ -219,21 +253,41 @@ impl Lab {
 
 fn links(status: &serde_json::Value) -> Vec<Link> {
     let links = status["links"].as_array().map(Vec::as_slice).unwrap_or_default();
-    links.iter().map(|link| {
-        let word = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
-        let reason = link["reason"]["message"].as_str().unwrap_or_default();
-        let next = link["nextTrySeconds"].as_u64().map(|s| format!("next try in {s} s")).unwrap_or_default();
-        let why = [reason, &next].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
-        Link { endpoint: word("endpoint"), state: word("state"), why }
-    }).collect()
+    links
+        .iter()
+        .map(|link| {
+            let word = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
+            let reason = link["reason"]["message"].as_str().unwrap_or_default();
+            let next =
+                link["nextTrySeconds"].as_u64().map(|s| format!("next try in {s} s")).unwrap_or_default();
+            let why =
+                [reason, &next].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
+            Link { endpoint: word("endpoint"), state: word("state"), why }
+        })
+        .collect()
 }
 
 /// The columns that a person wants to see of a row.
 fn shown(arrived: &azure_standin::Arrived, elapsed: Duration) -> Row {
     let row = &arrived.row;
-    let common = ["TimeGenerated", "EventTime", "BootId", "Seq", "ClockState", "MessageId", "ClusterId", "AgentVersion"];
-    let own = row.as_object().into_iter().flatten().filter(|(name, value)| !common.contains(&name.as_str()) && !value.is_null());
-    let what = own.map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    let common = [
+        "TimeGenerated",
+        "EventTime",
+        "BootId",
+        "Seq",
+        "ClockState",
+        "MessageId",
+        "ClusterId",
+        "AgentVersion",
+    ];
+    let own = row
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| !common.contains(&name.as_str()) && !value.is_null());
+    let what = own.map(|(name, value)| {
+        format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    });
     let late = arrived.late_ms().map(|ms| ms.max(0) as f64 / 1000.0);
     Row {
         at: format!("{:.1} s", elapsed.as_secs_f64()),

@@ -16,10 +16,18 @@ pub enum Step {
 /// The steps of a run of this length, in order of time. The kill falls into the second outage, where the backlog is
 /// what must survive it; the last quarter is left for the drain.
 pub fn steps(length: Duration) -> Vec<(Duration, Step)> {
-    [(0.12, Step::Cut), (0.22, Step::Restore), (0.34, Step::Cut), (0.40, Step::Kill), (0.50, Step::Restore), (0.60, Step::Cut), (0.72, Step::Restore)]
-        .into_iter()
-        .map(|(at, step)| (length.mul_f64(at), step))
-        .collect()
+    [
+        (0.12, Step::Cut),
+        (0.22, Step::Restore),
+        (0.34, Step::Cut),
+        (0.40, Step::Kill),
+        (0.50, Step::Restore),
+        (0.60, Step::Cut),
+        (0.72, Step::Restore),
+    ]
+    .into_iter()
+    .map(|(at, step)| (length.mul_f64(at), step))
+    .collect()
 }
 
 #[cfg(test)]
