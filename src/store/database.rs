@@ -51,8 +51,10 @@ impl Database {
         if fresh {
             this.sync()?;
             let conf = path.join(CONF);
-            File::open(&conf).and_then(|conf| conf.sync_all()).map_err(|e| Trouble::at(&conf, "sync", &e))?;
-            this.file.sync_all().map_err(|e| Trouble::at(path, "sync", &e))?;
+            File::open(&conf)
+                .and_then(|conf| files::sync_all(&conf))
+                .map_err(|e| Trouble::at(&conf, "sync", &e))?;
+            files::sync_all(&this.file).map_err(|e| Trouble::at(path, "sync", &e))?;
             files::sync_dir(path)?;
         }
         Ok(this)
@@ -98,7 +100,7 @@ impl Database {
     /// Makes everything written durable: sled's own flush does not (it is `sync_file_range`).
     pub(super) fn sync(&self) -> Inner<()> {
         self.call("flush", |db| db.flush().map(|_| ()))?;
-        self.file.sync_data().map_err(|e| Trouble::at(&self.path, "sync", &e))
+        files::sync_data(&self.file).map_err(|e| Trouble::at(&self.path, "sync", &e))
     }
 
     /// The bytes that the log takes on the medium.

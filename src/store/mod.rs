@@ -45,6 +45,8 @@ mod state;
 
 pub use cache::MAX_DOCUMENT;
 pub use error::StoreError;
+#[cfg(feature = "unsynced")]
+pub use files::skip_syncs;
 pub use handle::{Answer, Handle};
 pub use open::OpenReport;
 pub use outbox::{Batch, MAX_BATCH, MAX_KEY, MAX_QUARANTINED, MAX_RECORD, Store};

@@ -4,6 +4,7 @@
 //! happens to the other. Nothing in here knows what the payload means.
 
 use super::error::{Inner, Trouble};
+use super::files;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -37,10 +38,10 @@ pub(super) fn open_file(path: &Path, len: usize) -> Inner<(Arc<File>, bool)> {
     if was < len as u64 {
         // Zeros and not a hole: a hole would want space at the first write, on a disk that may be full by then.
         file.write_all_at(&vec![0; len - was as usize], was)
-            .and_then(|()| file.sync_all())
+            .and_then(|()| files::sync_all(&file))
             .map_err(|e| Trouble::at(path, "allocate", &e))?;
         if let Some(parent) = path.parent() {
-            super::files::sync_dir(parent)?;
+            files::sync_dir(parent)?;
         }
     }
     Ok((Arc::new(file), was >= len as u64))
@@ -74,7 +75,7 @@ impl Slots {
         let at = self.offset + (next % 2) * self.size as u64;
         self.file
             .write_all_at(&slot, at)
-            .and_then(|()| if sync == Sync::Now { self.file.sync_data() } else { Ok(()) })
+            .and_then(|()| if sync == Sync::Now { files::sync_data(&self.file) } else { Ok(()) })
             .map_err(|e| Trouble::at(&self.path, "write", &e))?;
         self.generation = next;
         Ok(())

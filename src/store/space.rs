@@ -42,7 +42,7 @@ impl Reserve {
         let fill = || {
             let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?;
             fallocate(&file, FallocateFlags::empty(), 0, self.len)?;
-            file.sync_all()
+            files::sync_all(&file)
         };
         if let Err(e) = fill() {
             log::debug!("store: no reserve: {e}");

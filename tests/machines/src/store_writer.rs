@@ -1,0 +1,191 @@
+//! Writes into a store for ever, and later says whether what was acknowledged is there. For the power-cut rigs.
+//!
+//!   store-writer write DIR [--no-sync]       opens or makes the store in DIR and adds records for ever; for each that the
+//!                                            store acknowledged it prints the line "ACK <n>", n grows by one and goes on
+//!                                            after a restart
+//!   store-writer check DIR ACK [--no-sync]   0: everything up to ACK is there (-1: the store opens); 1: something is
+//!                                            missing or damaged; 2: it does not open. Prints one line
+//!
+//! Epochs are small, so that every cut meets rotations; what lies KEEP records back is delivered, so that it meets
+//! deletions and the ledger too; every STATE-th record is also the value of a key, and every DOCUMENT-th the content of a
+//! document that is larger than one chunk. With `--no-sync` nothing is synced: such a run has to lose records.
+
+use arclet::core::{ClockState, Lane, Record, Stamp, Stream};
+use arclet::store::{Options, Store, StoreError};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// So many of the newest records are undelivered.
+const KEEP: u64 = 1500;
+/// Batches are no larger.
+const BATCH: u64 = 12;
+const STATE: u64 = 10;
+const DOCUMENT: u64 = 50;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.last().is_some_and(|a| a == "--no-sync") {
+        arguments.pop();
+        arclet::store::skip_syncs();
+    }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (line, code) = match words[..] {
+        ["write", dir] => match write(Path::new(dir)) {
+            Ok(never) => match never {},
+            Err(e) => (format!("{e}"), 2),
+        },
+        ["check", dir, ack] => match ack.parse() {
+            Ok(ack) => check(Path::new(dir), ack),
+            Err(_) => (format!("{ack:?} is no number"), 3),
+        },
+        _ => ("usage: store-writer write DIR [--no-sync] | check DIR ACK [--no-sync]".to_owned(), 3),
+    };
+    println!("{line}");
+    ExitCode::from(code)
+}
+
+fn open(dir: &Path) -> Result<(Store, Vec<String>), StoreError> {
+    let (store, report) = Store::open(Options {
+        dir: dir.to_owned(),
+        quotas: [64 << 20; Lane::ALL.len()],
+        cache_quota: 8 << 20,
+        key: None,
+        epoch_bytes: 24 << 10,
+    })?;
+    Ok((store, report.notes))
+}
+
+enum Never {}
+
+fn write(dir: &Path) -> Result<Never, StoreError> {
+    let (mut store, _) = open(dir)?;
+    let mut next = match newest(&mut store)? {
+        Some(number) => number + 1,
+        None => 0,
+    };
+    let mut out = std::io::stdout().lock();
+    loop {
+        // Any mixture of sizes will do, as long as a second run makes the same one.
+        let count = if next % 3 == 0 { next * 7 % BATCH + 1 } else { 1 };
+        let mut batch = Vec::new();
+        for number in next..next + count {
+            batch.push((Lane::Report, record(number, (number * 131 % 700) as usize)));
+            if number.is_multiple_of(STATE) {
+                batch.push((Lane::State, record(number, 40)));
+            }
+        }
+        store.enqueue(&batch)?;
+        for number in (next..next + count).filter(|n| n.is_multiple_of(DOCUMENT)) {
+            store.doc_put("document", &document(number), number.is_multiple_of(2 * DOCUMENT))?;
+        }
+        for number in next..next + count {
+            // Nobody to tell when nobody listens: the cut is what ends this program.
+            let _ = writeln!(out, "ACK {number}");
+        }
+        let _ = out.flush();
+        next += count;
+        if next % 100 < count && next > KEEP {
+            deliver(&mut store, next - KEEP)?;
+        }
+    }
+}
+
+/// Delivers all records below `number`.
+fn deliver(store: &mut Store, number: u64) -> Result<(), StoreError> {
+    loop {
+        let kept = store.read(Lane::Report, Stream::Heartbeat, 64, 1 << 20)?;
+        let passed: Vec<_> = kept.iter().filter(|k| k.record.stamp.mono_ms < number).collect();
+        let Some(last) = passed.last() else { return Ok(()) };
+        store.ack(Lane::Report, Stream::Heartbeat, last.seq)?;
+        if passed.len() < kept.len() {
+            return Ok(());
+        }
+    }
+}
+
+/// The number of the newest record: all records are passed over, for nothing else knows it.
+fn newest(store: &mut Store) -> Result<Option<u64>, StoreError> {
+    let count = store.stats().iter().find(|(lane, _)| *lane == Lane::Report).map_or(0, |(_, s)| s.records);
+    let all = store.read(Lane::Report, Stream::Heartbeat, count as usize + 1, usize::MAX)?;
+    Ok(all.last().map(|kept| kept.record.stamp.mono_ms))
+}
+
+fn check(dir: &Path, ack: i64) -> (String, u8) {
+    let (mut store, notes) = match open(dir) {
+        Ok(opened) => opened,
+        Err(e) => return (format!("does not open: {e}"), 2),
+    };
+    let count = store.stats().iter().find(|(lane, _)| *lane == Lane::Report).map_or(0, |(_, s)| s.records);
+    let all = match store.read(Lane::Report, Stream::Heartbeat, count as usize + 1, usize::MAX) {
+        Ok(all) => all,
+        Err(e) => return (format!("does not read: {e}"), 2),
+    };
+    let numbers: Vec<u64> = all.iter().map(|kept| kept.record.stamp.mono_ms).collect();
+    let (first, last) = match (numbers.first(), numbers.last()) {
+        (Some(first), Some(last)) => (*first as i64, *last as i64),
+        _ => (0, -1),
+    };
+    let mut faults = Vec::new();
+    // The writer may have been a batch ahead of what it could still print.
+    if last < ack || first > (ack + BATCH as i64 - KEEP as i64).max(0) {
+        faults.push(format!("records {first}..={last} of ..={ack}"));
+    }
+    if !numbers.is_sorted_by(|a, b| a + 1 == *b) {
+        faults.push("a gap or a disorder".to_owned());
+    }
+    if all
+        .iter()
+        .any(|k| k.record != record(k.record.stamp.mono_ms, (k.record.stamp.mono_ms * 131 % 700) as usize))
+    {
+        faults.push("a record with other content".to_owned());
+    }
+    let lost: u64 = store.stats().iter().map(|(_, s)| s.lost_damage + s.lost_quota).sum();
+    if lost > 0 {
+        faults.push(format!("{lost} counted as lost"));
+    }
+    if ack >= 0 {
+        faults.extend(check_state(&mut store, ack as u64));
+        faults.extend(check_document(&mut store, ack as u64));
+    }
+    let notes = if notes.is_empty() { String::new() } else { format!(" notes: {}", notes.join("; ")) };
+    if faults.is_empty() {
+        (format!("records {first}..={last}{notes}"), 0)
+    } else {
+        (format!("{}{notes}", faults.join(", ")), 1)
+    }
+}
+
+fn check_state(store: &mut Store, ack: u64) -> Option<String> {
+    let wanted = ack / STATE * STATE;
+    let found = match store.read(Lane::State, Stream::Heartbeat, 2, usize::MAX) {
+        Ok(found) => found,
+        Err(e) => return Some(format!("state: {e}")),
+    };
+    let newest = found.iter().map(|kept| kept.record.stamp.mono_ms).max();
+    (newest.is_none_or(|number| number < wanted)).then(|| format!("state {newest:?} of {wanted}"))
+}
+
+fn check_document(store: &mut Store, ack: u64) -> Option<String> {
+    let wanted = ack / DOCUMENT * DOCUMENT;
+    let found = match store.doc_get("document") {
+        Ok(found) => found,
+        Err(e) => return Some(format!("document: {e}")),
+    };
+    let number = found.as_deref().and_then(|bytes| bytes.get(..8)?.try_into().ok()).map(u64::from_le_bytes);
+    let whole = number.is_some_and(|number| number >= wanted && found == Some(document(number)));
+    (!whole).then(|| format!("document {number:?} of {wanted}"))
+}
+
+fn record(number: u64, len: usize) -> Record {
+    Record {
+        stream: Stream::Heartbeat,
+        key: String::from("device"),
+        stamp: Stamp { boot: [7; 16], mono_ms: number, wall_ms: number as i64, clock: ClockState::Synced },
+        body: (0..len).map(|at| (number as usize + at) as u8).collect(),
+    }
+}
+
+fn document(number: u64) -> Vec<u8> {
+    number.to_le_bytes().into_iter().cycle().take(9_000).collect()
+}
