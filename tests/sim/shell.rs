@@ -115,10 +115,8 @@ impl World {
                 Input::Acked { lane, stream, through, result }
             }
             Action::Quarantine { lane, stream, seq, .. } => {
-                if !broken {
-                    self.store.quarantine(lane, stream, seq);
-                }
-                Input::Quarantined { lane, stream, seq, result: if broken { failed() } else { Ok(()) } }
+                let result = if broken { failed() } else { self.store.quarantine(lane, stream, seq) };
+                Input::Quarantined { lane, stream, seq, result }
             }
             Action::ReportedLosses { losses } => {
                 if !broken {

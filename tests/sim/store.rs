@@ -70,10 +70,15 @@ impl Store {
         gone
     }
 
-    pub fn quarantine(&mut self, lane: Lane, stream: Stream, seq: Seq) {
-        if let Some(slot) = self.slots.get_mut(&(lane as u8, stream as u8)) {
-            slot.retain(|k| k.seq != seq);
-            self.quarantined.push((lane, stream, seq));
+    /// Only the head of a stream can be set aside.
+    pub fn quarantine(&mut self, lane: Lane, stream: Stream, seq: Seq) -> Result<(), Reason> {
+        let slot = self.slots.get_mut(&(lane as u8, stream as u8));
+        match slot.and_then(|slot| slot.pop_front_if(|head| head.seq == seq)) {
+            Some(_) => {
+                self.quarantined.push((lane, stream, seq));
+                Ok(())
+            }
+            None => Err(Reason::new("Io", "it is not at the head")),
         }
     }
 

@@ -269,19 +269,32 @@ impl Outbox {
         Some(reason)
     }
 
-    /// The store could not do what it was told; [`Outbox::tell_again`] says when to tell it again.
-    pub fn in_vain(&mut self, lane: Lane, stream: Stream) {
+    /// The store could not delete what was delivered; [`Outbox::tell_again`] says when to tell it again. Until then
+    /// nothing more goes: what was delivered would go twice.
+    pub fn not_acked(&mut self, lane: Lane, stream: Stream) {
         if let Some(slot) = self.slot(lane, stream)
-            && let Phase::Acking { told, .. } | Phase::SettingAside { told, .. } = &mut slot.phase
+            && let Phase::Acking { told, .. } = &mut slot.phase
         {
             *told = Told::InVain;
+        }
+    }
+
+    /// The store could not set the record aside. It may not be at the head any more (a quota drops the oldest), so it is
+    /// not insisted on: what is at the head goes again, later, and the server judges it anew.
+    pub fn not_set_aside(&mut self, now: Mono, rng: &mut dyn Random, lane: Lane, stream: Stream) {
+        if let Some(slot) = self.slot(lane, stream)
+            && matches!(slot.phase, Phase::SettingAside { .. })
+        {
+            slot.phase = Phase::Idle;
+            slot.window.set_aside();
+            slot.not_before = Some(now + rng.between(UNREAD / 2, UNREAD));
         }
     }
 
     /// Tells the store again what it could not do.
     pub fn tell_again(&mut self) {
         for slot in &mut self.slots {
-            if let Phase::Acking { told, .. } | Phase::SettingAside { told, .. } = &mut slot.phase
+            if let Phase::Acking { told, .. } = &mut slot.phase
                 && *told == Told::InVain
             {
                 *told = Told::NotYet;

@@ -72,7 +72,7 @@ fn what_the_store_could_not_do_it_is_told_again_and_only_that() {
         answer(&mut outbox, slot, 5, Outcome::Success);
         assert!(outbox.tell().is_some());
     }
-    outbox.in_vain(A.0, A.1);
+    outbox.not_acked(A.0, A.1);
     assert_eq!(outbox.tell(), None, "not at once");
     outbox.tell_again();
     assert_eq!(outbox.tell(), Some(Action::Ack { lane: A.0, stream: A.1, through: 5 }));
@@ -124,4 +124,15 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     let mut outbox = outbox(&[A]);
     assert_eq!(answer(&mut outbox, A, 5, Outcome::Success), Verdict::Stray);
     assert_eq!(outbox.tell(), None);
+}
+
+#[test]
+fn a_record_that_cannot_be_set_aside_does_not_hold_up_its_stream_for_ever() {
+    let mut outbox = outbox(&[A]);
+    next(&mut outbox, 0);
+    answer(&mut outbox, A, 1, Outcome::BadRecord(why()));
+    assert!(outbox.tell().is_some());
+    outbox.not_set_aside(Mono(0), &mut Seeded(1), A.0, A.1);
+    assert_eq!(next(&mut outbox, 0), None, "not at once");
+    assert!(next(&mut outbox, 30_000).is_some(), "what is at the head now is judged anew");
 }

@@ -162,7 +162,7 @@ impl Core {
         result: Result<(), Reason>,
     ) {
         if let Err(reason) = result {
-            self.outbox.in_vain(lane, stream);
+            self.outbox.not_acked(lane, stream);
             self.conditions.raise(now, ABOUT_STORE, reason);
             return self.store_failed(now, rng);
         }
@@ -189,9 +189,9 @@ impl Core {
         result: Result<(), Reason>,
     ) {
         if let Err(reason) = result {
-            self.outbox.in_vain(lane, stream);
+            self.outbox.not_set_aside(now.mono, rng, lane, stream);
             self.conditions.raise(now, ABOUT_STORE, reason);
-            return self.store_failed(now, rng);
+            return;
         }
         let link = self.settings.links[Endpoint::Ingest as usize];
         let Some(reason) = self.outbox.set_aside(now.mono, rng, &link, lane, stream, seq) else { return };
