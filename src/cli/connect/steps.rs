@@ -109,15 +109,20 @@ pub(super) fn run(ready: &Ready<'_>, done: &mut Checks) -> Result<(), Reason> {
     journal.will_write(&config, config_dir)?;
     keep_old(&config, &text, done)?;
     note(done, "configuration", &config, files::put(&config, text.as_bytes(), files::PUBLIC)?);
-    if let Some(path) = drop_in(options) {
-        journal.will_write(&path, config_dir)?;
-        if let Some(directory) = path.parent() {
-            files::directory(directory, 0o755)?;
-        }
-        note(done, "unit", &path, files::put(&path, DROP_IN_TEXT.as_bytes(), files::PUBLIC)?);
-    }
+    join_himds(options, &mut journal, done)?;
     journal.finished = true;
     journal.write(config_dir)
+}
+
+/// Lets the service into the group that an Arc-enabled server hands its tokens to.
+fn join_himds(options: &Options, journal: &mut Journal, done: &mut Checks) -> Result<(), Reason> {
+    let Some(path) = drop_in(options) else { return Ok(()) };
+    journal.will_write(&path, &options.config_dir)?;
+    if let Some(directory) = path.parent() {
+        files::directory(directory, 0o755)?;
+    }
+    note(done, "unit", &path, files::put(&path, DROP_IN_TEXT.as_bytes(), files::PUBLIC)?);
+    Ok(())
 }
 
 fn note(done: &mut Checks, name: &str, path: &std::path::Path, changed: bool) {
@@ -276,4 +281,31 @@ fn tags(ready: &Ready<'_>, cluster: &arm::Cluster) -> BTreeMap<String, String> {
         tags.insert(MARK.to_owned(), ADOPTED.to_owned());
     }
     tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Output;
+
+    #[test]
+    fn an_arc_server_lets_the_service_into_himds_and_the_journal_knows() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = Options {
+            config_dir: dir.path().join("etc"),
+            unit_dir: dir.path().join("units"),
+            output: Output::Json,
+            ..Options::default()
+        };
+        files::directory(&options.config_dir, 0o755).unwrap();
+        let (mut journal, mut done) = (Journal::new("id".into(), false), Checks::new(Output::Json));
+        join_himds(&options, &mut journal, &mut done).unwrap();
+        assert!(!options.unit_dir.exists(), "other identities need no group");
+        options.device.kind = Some(DeviceKind::ArcServer);
+        join_himds(&options, &mut journal, &mut done).unwrap();
+        let path = options.unit_dir.join("arclet.service.d/himds.conf");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.lines().any(|line| line == "SupplementaryGroups=himds"));
+        assert_eq!(Journal::read(&options.config_dir).unwrap().unwrap().files, [path]);
+    }
 }
