@@ -17,8 +17,9 @@ use ureq::unversioned::transport::{
     time,
 };
 
-/// Sessions kept for resumption: two for each host that one client calls.
-const SESSIONS: usize = 8;
+/// Sessions kept for resumption: rustls counts eight tickets for each host, and one client calls up to four hosts
+/// (login, ARM, ingestion, and one that ARM points to). With fewer, each host's tickets would push out the others'.
+const SESSIONS: usize = 4 * 8;
 
 /// Whom to trust.
 #[derive(Clone, Debug)]
