@@ -1,6 +1,7 @@
 //! Which signals the agent listens to, and what they ask for.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,30 +12,25 @@ pub enum Asked {
     Reload,
 }
 
-/// The handlers; signals that come between two calls of [`Signals::next`] are kept (and merged, as signals are).
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// Installs the handlers. Must be called within the runtime.
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next signal; cancel-safe. Stop wins when both came.
-    pub async fn next(&mut self) -> Asked {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
+/// Installs the handlers; what is asked for comes out of the channel. Must be called within the runtime.
+pub fn listen() -> std::io::Result<mpsc::Receiver<Asked>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // One place: signals of a kind that come while nobody listens are merged by the kernel and by tokio anyway.
+    let (send, receive) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let asked = tokio::select! {
+                biased;
+                _ = terminate.recv() => Asked::Stop,
+                _ = interrupt.recv() => Asked::Stop,
+                _ = hangup.recv() => Asked::Reload,
+            };
+            if send.send(asked).await.is_err() {
+                return;
+            }
         }
-    }
+    });
+    Ok(receive)
 }

@@ -5,7 +5,7 @@
 //! number of endpoints, [`Endpoint::ALL`]. A call ends by its own deadline (`http::Request`); nobody waits for it at the end
 //! of the process. A job's panic ends in its result, [`Panicked`], never in the process.
 
-use crate::core::Endpoint;
+use crate::core::{Endpoint, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +36,17 @@ impl std::fmt::Display for NoResult {
             NoResult::NoThread(why) => write!(f, "no thread for the call: {why}"),
             NoResult::Panicked(why) => write!(f, "a bug in arclet ended the call: {why}"),
         }
+    }
+}
+
+impl From<NoResult> for Reason {
+    fn from(why: NoResult) -> Reason {
+        let (code, cure) = match why {
+            NoResult::Busy => ("Busy", ""),
+            NoResult::NoThread(_) => ("NoThread", "raise TasksMax in the unit, or free memory"),
+            NoResult::Panicked(_) => ("Panicked", "report it with the log lines of this moment"),
+        };
+        Reason::new(code, why.to_string()).cure(cure)
     }
 }
 
@@ -74,11 +85,6 @@ impl Workers {
             answer(&slot, Err(NoResult::NoThread(error.to_string())));
         }
         receive
-    }
-
-    /// Whether a call to this endpoint is in flight.
-    pub fn is_busy(&self, endpoint: Endpoint) -> bool {
-        self.busy[endpoint as usize].load(Ordering::Acquire)
     }
 
     /// Panics caught since the start.
@@ -134,7 +140,7 @@ mod tests {
         for endpoint in [Endpoint::Kubernetes, Endpoint::Login, Endpoint::Arm] {
             assert_eq!(workers.start(endpoint, || 7).blocking_recv().unwrap(), Ok(7));
         }
-        assert!(workers.is_busy(Endpoint::Ingest));
+        assert_eq!(workers.start(Endpoint::Ingest, || true).blocking_recv().unwrap(), Err(NoResult::Busy));
         release.send(()).unwrap();
         assert_eq!(ingest.blocking_recv().unwrap(), Ok(true));
     }

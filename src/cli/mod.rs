@@ -13,6 +13,7 @@ mod files;
 mod operator;
 mod outbox;
 mod reach;
+mod run;
 mod status;
 mod text;
 
@@ -96,6 +97,7 @@ fn dispatch(args: &mut Args) -> Result<Exit, Usage> {
         "connect" => connect::main(args),
         "disconnect" => disconnect::main(args),
         "doctor" => doctor::main(args),
+        "run" => run::main(args),
         "status" => status::main(args),
         "outbox" => outbox::main(args),
         "help" => {

@@ -1,0 +1,233 @@
+//! The world as it is: the clients of Azure and of the cluster, made when they are first needed.
+//!
+//! Making one reads files (credentials, kubeconfig, authorities), which may not be there yet or may be replaced while the
+//! agent runs. So a client is made within a call, on a worker; what cannot be made is that call's outcome; and what was
+//! refused is made anew from its files the next time.
+
+use super::calls::Calls;
+use crate::azure::arm::{Arm, TagOperation};
+use crate::azure::identity::{ArcServer, Certificate, ClientSecret, FederatedToken};
+use crate::azure::ingest::Ingest;
+use crate::azure::{Cloud, Credential, Identity, ResourceId, Token, token_cache};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
+use crate::http::{self, Proxy, Roots};
+use crate::k3s;
+use crate::scenario::metadata::Facts;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The clients of one configuration.
+pub struct Clients {
+    config: Config,
+    clock: Clock,
+    azure: Made<http::Client>,
+    login: Made<Identity>,
+    arm: Made<Arm>,
+    ingest: Made<Ingest>,
+    kubernetes: Made<k3s::Client>,
+}
+
+impl Clients {
+    /// Nothing is read or connected yet.
+    pub fn new(config: &Config, clock: Clock) -> Self {
+        Clients {
+            config: config.clone(),
+            clock,
+            azure: Made::default(),
+            login: Made::default(),
+            arm: Made::default(),
+            ingest: Made::default(),
+            kubernetes: Made::default(),
+        }
+    }
+
+    /// One connection pool and one set of authorities for all of Azure.
+    fn azure(&self) -> Result<http::Client, Reason> {
+        self.azure
+            .get_or(|| {
+                let extra_pem = match &self.config.tls.extra_ca_file {
+                    Some(path) => Some(std::fs::read(path).map_err(|error| {
+                        Reason::new("ExtraCa", format!("tls.extra-ca-file {}: {error}", path.display())).cure(
+                            "put the authority's PEM file there, readable for the service, or remove the key",
+                        )
+                    })?),
+                    None => None,
+                };
+                let options = http::Options::new(Roots::WebPki { extra_pem }, self.clock.clone());
+                http::Client::new(options.proxy(proxy(&self.config.proxy)?))
+            })
+            .map(|client| (*client).clone())
+    }
+
+    fn identity(&self) -> Result<Arc<Identity>, Reason> {
+        self.login.get_or(|| {
+            let (tenant, credential) = credential(&self.config.identity)?;
+            Ok(Identity::new(credential, tenant, cloud(&self.config)?, self.azure()?, self.clock.clone()))
+        })
+    }
+}
+
+impl Calls for Clients {
+    fn observe(&self) -> Result<Facts, Outcome> {
+        let client = self.kubernetes.get_or(|| {
+            let connection = k3s::kubeconfig::load(self.config.kubernetes.kubeconfig.location())?;
+            k3s::Client::new(connection, self.clock.clone())
+        });
+        let client = client.map_err(Outcome::Refused)?;
+        let kubernetes_version = client.version()?;
+        let totals = client.nodes()?;
+        Ok(Facts {
+            kubernetes_version,
+            node_count: totals.nodes,
+            vcpu_count: totals.vcpus(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+
+    fn token(&self, scope: Scope, claims: Option<&str>) -> Result<Token, Outcome> {
+        self.identity().map_err(Outcome::Refused)?.token(scope, claims)
+    }
+
+    fn post(&self, stream: Stream, body: &[u8], token: &str) -> Outcome {
+        let ingest = self
+            .ingest
+            .get_or(|| Ok(Ingest::new(&self.config.ingest.endpoint, &self.config.ingest.dcr, self.azure()?)));
+        match ingest {
+            Ok(ingest) => {
+                let (outcome, date_ms) = ingest.post(stream, body, token);
+                // TLS proved who says so; a cluster's own API server may be as wrong as we are and teaches nothing.
+                if let Some(date_ms) = date_ms {
+                    self.clock.learn(date_ms);
+                }
+                outcome
+            }
+            Err(reason) => Outcome::Refused(reason),
+        }
+    }
+
+    fn tag(&self, tags: &BTreeMap<String, String>, token: &str) -> Outcome {
+        let arm = self.arm.get_or(|| Ok(Arm::new(&cloud(&self.config)?.arm, self.azure()?)));
+        let id = ResourceId::parse(&self.config.cluster.id.to_string());
+        match arm.and_then(|arm| Ok((arm, id?))) {
+            Ok((arm, id)) => arm.patch_tags(&id, TagOperation::Merge, tags, token),
+            Err(reason) => Outcome::Refused(reason),
+        }
+    }
+
+    fn forget(&self, endpoint: Endpoint) {
+        match endpoint {
+            Endpoint::Kubernetes => self.kubernetes.forget(),
+            Endpoint::Login => self.login.forget(),
+            Endpoint::Arm => self.arm.forget(),
+            Endpoint::Ingest => self.ingest.forget(),
+        }
+        if endpoint != Endpoint::Kubernetes {
+            self.azure.forget();
+        }
+    }
+}
+
+/// Names whose tokens these are, for the sealed cache.
+pub fn account(config: &Config) -> String {
+    let (tenant, who) = match &config.identity {
+        config::Identity::ClientSecret { tenant, client, .. }
+        | config::Identity::Certificate { tenant, client, .. }
+        | config::Identity::FederatedToken { tenant, client, .. } => (tenant.as_str(), client.as_str()),
+        config::Identity::ArcServer { endpoint } => ("", endpoint.as_str()),
+    };
+    cloud(config).map(|cloud| token_cache::account(&cloud, tenant, who)).unwrap_or_default()
+}
+
+/// The cloud with what the configuration changes of it.
+pub fn cloud(config: &Config) -> Result<Cloud, Reason> {
+    let mut cloud = Cloud::by_name(&config.cloud.name)?;
+    let mine = &config.cloud;
+    for (theirs, mine) in [
+        (&mut cloud.login, &mine.login),
+        (&mut cloud.arm, &mine.arm),
+        (&mut cloud.arm_scope, &mine.arm_scope),
+        (&mut cloud.monitor_scope, &mine.monitor_scope),
+    ] {
+        if let Some(mine) = mine {
+            theirs.clone_from(mine);
+        }
+    }
+    Ok(cloud)
+}
+
+/// Host names by endpoint, for the status.
+pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
+    let host = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default().to_owned()
+    };
+    let cloud = cloud(config);
+    let of = |pick: fn(&Cloud) -> &str| cloud.as_ref().map(|c| host(pick(c))).unwrap_or_default();
+    // Where the cluster is stands in the kubeconfig; while there is none, its path says what is missing.
+    let kubeconfig = &config.kubernetes.kubeconfig;
+    let kubernetes = match k3s::kubeconfig::load(kubeconfig.location()) {
+        Ok(connection) => host(&connection.server),
+        Err(_) => kubeconfig.path.display().to_string(),
+    };
+    let login = match &config.identity {
+        config::Identity::ArcServer { endpoint } => host(endpoint),
+        _ => of(|c| &c.login),
+    };
+    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint)]
+}
+
+fn credential(identity: &config::Identity) -> Result<(&str, Credential), Reason> {
+    Ok(match identity {
+        config::Identity::ClientSecret { tenant, client, secret } => {
+            (tenant, Credential::ClientSecret(ClientSecret::new(client, &secret.read_text()?)))
+        }
+        config::Identity::Certificate { tenant, client, certificate } => {
+            (tenant, Credential::Certificate(Box::new(Certificate::from_pem(client, &certificate.read()?)?)))
+        }
+        config::Identity::FederatedToken { tenant, client, token } => {
+            (tenant, Credential::FederatedToken(FederatedToken::new(client, token)))
+        }
+        config::Identity::ArcServer { endpoint } => ("", Credential::ArcServer(ArcServer::new(endpoint)?)),
+    })
+}
+
+fn proxy(config: &config::Proxy) -> Result<Option<Proxy>, Reason> {
+    let url = match (&config.url, &config.url_file) {
+        (Some(url), _) => url.clone().into(),
+        (None, Some(file)) => file.read_text()?,
+        (None, None) => return Ok(None),
+    };
+    Proxy::parse(&url, &config.no_proxy).map(Some)
+}
+
+/// Something that is made when it is first needed, and anew after it was forgotten.
+struct Made<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Made(Mutex::new(None))
+    }
+}
+
+impl<T> Made<T> {
+    fn get_or(&self, make: impl FnOnce() -> Result<T, Reason>) -> Result<Arc<T>, Reason> {
+        let mut place = self.place();
+        if let Some(made) = &*place {
+            return Ok(Arc::clone(made));
+        }
+        let made = Arc::new(make()?);
+        *place = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn forget(&self) {
+        *self.place() = None;
+    }
+
+    /// A panic while making leaves the place empty: there is nothing half done in it.
+    fn place(&self) -> MutexGuard<'_, Option<Arc<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
