@@ -1,0 +1,12 @@
+//! The ring as a whole: the real binary against the stand-ins, cut off, lied to and killed.
+//!
+//! `--ack-log` is the only oracle: what it names must arrive, whatever happens in between. One file a group of properties.
+
+// A test looks again until it sees something; that takes a pause between two looks and a clock for the hang guard.
+#![allow(clippy::disallowed_methods)]
+
+mod arrivals;
+mod faults;
+mod kills;
+mod lifecycle;
+mod rig;
