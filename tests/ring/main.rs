@@ -9,4 +9,6 @@ mod arrivals;
 mod faults;
 mod kills;
 mod lifecycle;
+// Shared with benches/, which use more of it.
+#[allow(dead_code)]
 mod rig;
