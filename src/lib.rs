@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+mod device;
 pub mod http;
 pub mod k3s;
 pub mod log;

@@ -6,13 +6,13 @@
 
 use super::calls::Calls;
 use crate::azure::arm::{Arm, TagOperation};
-use crate::azure::identity::{ArcServer, Certificate, ClientSecret, FederatedToken};
 use crate::azure::ingest::Ingest;
-use crate::azure::{Cloud, Credential, Identity, ResourceId, Token, token_cache};
+use crate::azure::{Cloud, Identity, ResourceId, Token, token_cache};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
-use crate::http::{self, Proxy, Roots};
+use crate::device;
+use crate::http;
 use crate::k3s;
 use crate::scenario::metadata::Facts;
 use std::collections::BTreeMap;
@@ -45,26 +45,17 @@ impl Clients {
 
     /// One connection pool and one set of authorities for all of Azure.
     fn azure(&self) -> Result<http::Client, Reason> {
-        self.azure
-            .get_or(|| {
-                let extra_pem = match &self.config.tls.extra_ca_file {
-                    Some(path) => Some(std::fs::read(path).map_err(|error| {
-                        Reason::new("ExtraCa", format!("tls.extra-ca-file {}: {error}", path.display())).cure(
-                            "put the authority's PEM file there, readable for the service, or remove the key",
-                        )
-                    })?),
-                    None => None,
-                };
-                let options = http::Options::new(Roots::WebPki { extra_pem }, self.clock.clone());
-                http::Client::new(options.proxy(proxy(&self.config.proxy)?))
-            })
-            .map(|client| (*client).clone())
+        let make = || {
+            let proxy = device::proxy(&self.config.proxy)?;
+            device::client(self.config.tls.extra_ca_file.as_deref(), proxy, &self.clock)
+        };
+        self.azure.get_or(make).map(|client| (*client).clone())
     }
 
     fn identity(&self) -> Result<Arc<Identity>, Reason> {
         self.login.get_or(|| {
-            let (tenant, credential) = credential(&self.config.identity)?;
-            Ok(Identity::new(credential, tenant, cloud(&self.config)?, self.azure()?, self.clock.clone()))
+            let cloud = device::cloud(&self.config.cloud)?;
+            device::identity(&self.config.identity, &cloud, &self.azure()?, &self.clock)
         })
     }
 }
@@ -108,7 +99,7 @@ impl Calls for Clients {
     }
 
     fn tag(&self, tags: &BTreeMap<String, String>, token: &str) -> Outcome {
-        let arm = self.arm.get_or(|| Ok(Arm::new(&cloud(&self.config)?.arm, self.azure()?)));
+        let arm = self.arm.get_or(|| Ok(Arm::new(&device::cloud(&self.config.cloud)?.arm, self.azure()?)));
         let id = ResourceId::parse(&self.config.cluster.id.to_string());
         match arm.and_then(|arm| Ok((arm, id?))) {
             Ok((arm, id)) => arm.patch_tags(&id, TagOperation::Merge, tags, token),
@@ -137,24 +128,7 @@ pub fn account(config: &Config) -> String {
         | config::Identity::FederatedToken { tenant, client, .. } => (tenant.as_str(), client.as_str()),
         config::Identity::ArcServer { endpoint } => ("", endpoint.as_str()),
     };
-    cloud(config).map(|cloud| token_cache::account(&cloud, tenant, who)).unwrap_or_default()
-}
-
-/// The cloud with what the configuration changes of it.
-pub fn cloud(config: &Config) -> Result<Cloud, Reason> {
-    let mut cloud = Cloud::by_name(&config.cloud.name)?;
-    let mine = &config.cloud;
-    for (theirs, mine) in [
-        (&mut cloud.login, &mine.login),
-        (&mut cloud.arm, &mine.arm),
-        (&mut cloud.arm_scope, &mine.arm_scope),
-        (&mut cloud.monitor_scope, &mine.monitor_scope),
-    ] {
-        if let Some(mine) = mine {
-            theirs.clone_from(mine);
-        }
-    }
-    Ok(cloud)
+    device::cloud(&config.cloud).map(|cloud| token_cache::account(&cloud, tenant, who)).unwrap_or_default()
 }
 
 /// Host names by endpoint, for the status.
@@ -163,7 +137,7 @@ pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         rest.split('/').next().unwrap_or_default().to_owned()
     };
-    let cloud = cloud(config);
+    let cloud = device::cloud(&config.cloud);
     let of = |pick: fn(&Cloud) -> &str| cloud.as_ref().map(|c| host(pick(c))).unwrap_or_default();
     // Where the cluster is stands in the kubeconfig; while there is none, its path says what is missing.
     let kubeconfig = &config.kubernetes.kubeconfig;
@@ -176,30 +150,6 @@ pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
         _ => of(|c| &c.login),
     };
     [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint)]
-}
-
-fn credential(identity: &config::Identity) -> Result<(&str, Credential), Reason> {
-    Ok(match identity {
-        config::Identity::ClientSecret { tenant, client, secret } => {
-            (tenant, Credential::ClientSecret(ClientSecret::new(client, &secret.read_text()?)))
-        }
-        config::Identity::Certificate { tenant, client, certificate } => {
-            (tenant, Credential::Certificate(Box::new(Certificate::from_pem(client, &certificate.read()?)?)))
-        }
-        config::Identity::FederatedToken { tenant, client, token } => {
-            (tenant, Credential::FederatedToken(FederatedToken::new(client, token)))
-        }
-        config::Identity::ArcServer { endpoint } => ("", Credential::ArcServer(ArcServer::new(endpoint)?)),
-    })
-}
-
-fn proxy(config: &config::Proxy) -> Result<Option<Proxy>, Reason> {
-    let url = match (&config.url, &config.url_file) {
-        (Some(url), _) => url.clone().into(),
-        (None, Some(file)) => file.read_text()?,
-        (None, None) => return Ok(None),
-    };
-    Proxy::parse(&url, &config.no_proxy).map(Some)
 }
 
 /// Something that is made when it is first needed, and anew after it was forgotten.

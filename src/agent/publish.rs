@@ -3,6 +3,7 @@
 use crate::core::{Endpoint, Mono, Reason};
 use crate::status::Status;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ impl Publisher {
         let mut next = self.path.clone().into_os_string();
         next.push(".new");
         std::fs::write(&next, serde_json::to_vec(status)?)?;
+        // The group may read it, as it may ask at the socket; the unit's UMask=0077 would keep it out.
+        std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o640))?;
         std::fs::rename(&next, &self.path)
     }
 

@@ -6,7 +6,6 @@ mod args;
 mod ask;
 mod checks;
 mod connect;
-mod device;
 mod disconnect;
 mod doctor;
 mod files;

@@ -116,7 +116,11 @@ impl Rig {
     }
 
     pub fn spawn_connect(&self) -> Child {
-        let mut command = self.command("connect", &self.connect_args(), &[]);
+        self.spawn("connect", &self.connect_args())
+    }
+
+    pub fn spawn(&self, command: &str, args: &[String]) -> Child {
+        let mut command = self.command(command, args, &[]);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 

@@ -152,3 +152,51 @@ fn an_operation_that_azure_ends_as_failed_is_told_and_the_next_run_makes_it_good
     let cluster = strict.azure.cluster(&cluster_id("k3s-1")).unwrap();
     assert_eq!(cluster["properties"]["provisioningState"], "Succeeded");
 }
+
+#[test]
+fn what_connect_wrote_is_what_the_service_runs_on() {
+    let strict = Strict::new();
+    let [endpoint, rule] = strict.rule();
+    strict.azure.operations(azure_standin::Shape::Sync, 0, 0);
+    strict.connect(&[&endpoint, &rule]).ok();
+    // Where the service is asked; every other key is as connect wrote it.
+    let path = |name: &str| strict.rig.path(name).display().to_string();
+    let control =
+        format!("\n[control]\nsocket = \"{}\"\nstatus-file = \"{}\"\n", path("sock"), path("status.json"));
+    let config = strict.rig.file("etc/arclet.toml").unwrap() + &control;
+    std::fs::write(strict.rig.path("etc/arclet.toml"), config).unwrap();
+    let config = [format!("--config={}", path("etc/arclet.toml"))];
+    let mut service = strict.rig.spawn("run", &config);
+
+    // Each look is a process of its own; the service's end would show as a failure of the last one.
+    while strict.azure.arrived_count() == 0 {
+        assert_eq!(service.try_wait().unwrap(), None, "the service runs");
+        strict.rig.run("status", &config, &[]);
+    }
+    let mut status = strict.rig.run("status", &config, &[]);
+    while status.code != Some(0) {
+        assert_eq!(service.try_wait().unwrap(), None, "the service runs");
+        status = strict.rig.run("status", &config, &[]);
+    }
+    assert!(status.out.contains("Kubernetes v1.36.3+k3s1, 1 node, 4 vCPUs"), "{}", status.out);
+    let doctor = strict.rig.run("doctor", &config, &[]).ok();
+    assert!(doctor.out.contains("Every hop is fine."), "{}", doctor.out);
+    strict.rig.run("outbox", &config, &[]).ok();
+
+    let refused = strict.disconnect();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("systemctl disable --now arclet"), "{}", refused.err);
+    assert_eq!(strict.azure.clusters().len(), 1);
+
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(service.id() as i32).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert_eq!(service.wait().unwrap().code(), Some(0));
+    let last_word = strict.rig.run("status", &config, &[]);
+    assert_eq!(last_word.code, Some(2));
+    assert!(last_word.out.starts_with("THE SERVICE DOES NOT ANSWER."), "{}", last_word.out);
+    strict.disconnect().ok();
+    assert_eq!(strict.azure.violations(), Vec::<String>::new());
+}

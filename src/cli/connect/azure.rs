@@ -1,7 +1,6 @@
 //! What is asked of Azure before anything is made there.
 
 use super::super::checks::{Checks, reason_of};
-use super::super::device;
 use super::super::operator::{Operator, VARIABLE};
 use super::super::reach::{compare, host, reach};
 use super::local::Local;
@@ -12,6 +11,7 @@ use crate::azure::ResourceId;
 use crate::azure::arm::{self, Arm};
 use crate::clock::Clock;
 use crate::core::{Reason, Scope};
+use crate::device;
 use zeroize::Zeroizing;
 
 /// What the steps go on with.

@@ -1,7 +1,7 @@
 //! What can be checked on this machine alone: the command line, files and their rights, an earlier connection.
 
 use super::super::checks::Checks;
-use super::super::{device, files};
+use super::super::files;
 use super::journal::Journal;
 use super::options::{DeviceKind, Options};
 use super::render::{Looked, credentials, render};
@@ -9,6 +9,7 @@ use crate::azure::Cloud;
 use crate::clock::Clock;
 use crate::config::{Config, CredentialFile, Identity};
 use crate::core::Reason;
+use crate::device;
 use crate::http::{Client, Proxy};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;

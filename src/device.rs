@@ -1,5 +1,5 @@
-//! From a configuration to the clients of the device: what the service makes for itself, made here for `connect` and
-//! `doctor`, one by one, so that each can fail on a line of its own.
+//! From a configuration to the clients that the device talks to Azure with, one by one: the service makes them when it
+//! first needs them, `connect` and `doctor` so that each can fail on a line of its own. Nothing is connected here.
 
 use crate::azure::identity::{ArcServer, Certificate, ClientSecret, FederatedToken};
 use crate::azure::{Cloud, Credential, Identity};
@@ -10,7 +10,7 @@ use crate::http::{Client, Options, Proxy, Roots};
 use std::path::Path;
 
 /// The cloud with what the configuration changes of it.
-pub(super) fn cloud(config: &config::Cloud) -> Result<Cloud, Reason> {
+pub(crate) fn cloud(config: &config::Cloud) -> Result<Cloud, Reason> {
     let mut cloud = Cloud::by_name(&config.name)?;
     for (known, changed) in [
         (&mut cloud.login, &config.login),
@@ -26,7 +26,7 @@ pub(super) fn cloud(config: &config::Cloud) -> Result<Cloud, Reason> {
 }
 
 /// The proxy, if there is one.
-pub(super) fn proxy(config: &config::Proxy) -> Result<Option<Proxy>, Reason> {
+pub(crate) fn proxy(config: &config::Proxy) -> Result<Option<Proxy>, Reason> {
     let url = match (&config.url, &config.url_file) {
         (Some(url), _) => url.clone().into(),
         (None, Some(file)) => file.read_text()?,
@@ -36,11 +36,11 @@ pub(super) fn proxy(config: &config::Proxy) -> Result<Option<Proxy>, Reason> {
 }
 
 /// The client for all of Azure.
-pub(super) fn client(extra_ca: Option<&Path>, proxy: Option<Proxy>, clock: &Clock) -> Result<Client, Reason> {
+pub(crate) fn client(extra_ca: Option<&Path>, proxy: Option<Proxy>, clock: &Clock) -> Result<Client, Reason> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| {
             Reason::new("ExtraCa", format!("{} cannot be read: {error}", path.display()))
-                .cure("put the authority's PEM there, or leave it out")
+                .cure("put the authority's PEM there, readable for the service, or leave it out")
         })
     };
     let extra_pem = extra_ca.map(read).transpose()?;
@@ -48,7 +48,7 @@ pub(super) fn client(extra_ca: Option<&Path>, proxy: Option<Proxy>, clock: &Cloc
 }
 
 /// The device's identity.
-pub(super) fn identity(
+pub(crate) fn identity(
     config: &config::Identity,
     cloud: &Cloud,
     client: &Client,
