@@ -100,7 +100,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A megabyte a month.
 const METERED_BYTES: u32 = 33_000;
 /// Shorter intervals would be a load and no information; tests use some of this length.
-const INTERVAL_LEAST: Duration = Duration::from_millis(50);
+const INTERVAL_LEAST: Duration = Duration::from_millis(10);
 /// A year: longer is never, and must not overflow a deadline.
 const INTERVAL_MOST: Duration = Duration::from_secs(366 * 24 * 3600);
 
