@@ -125,6 +125,8 @@ pub(super) struct Look {
     pub stats: Option<Vec<(Lane, LaneStats)>>,
     pub losses: Option<Vec<Loss>>,
     pub quarantined: Option<Vec<Quarantined>>,
+    /// What the store repaired since it was last asked.
+    pub notes: Vec<String>,
     pub question: Option<Question>,
 }
 

@@ -4,7 +4,7 @@ use super::control::{Do, Get, Question, Request, refuse};
 use super::pump::{
     BACKLOG_EVERY, DOCUMENT_TIME, DOCUMENT_TOKENS, Done, Look, Pump, Reloaded, answer, backlog,
 };
-use super::status::{self, Moment, OwnCondition};
+use super::status::{self, Fixed, Moment, OwnCondition};
 use crate::core::{Backlog, Endpoint, Input, Loss, Reason};
 use crate::scenario::clock::Anchor;
 use crate::status::{ClockStatus, Status};
@@ -111,6 +111,7 @@ impl Pump {
         let store = &self.parts.store;
         let stats = answer(store.stats());
         let losses = answer(store.unreported_losses());
+        let notes = answer(store.take_notes());
         let quarantined = outbox.then(|| answer(store.quarantined()));
         self.looking |= question.is_none();
         self.writes.spawn(async move {
@@ -118,24 +119,29 @@ impl Pump {
             let patience = tokio::time::sleep(STORE_PATIENCE);
             tokio::pin!(patience);
             let all = async {
-                let (stats, losses) = (stats.await, losses.await);
+                let (stats, losses, notes) = (stats.await, losses.await, notes.await);
                 let quarantined = match quarantined {
                     Some(q) => q.await.ok(),
                     None => None,
                 };
-                (stats.ok(), losses.ok(), quarantined)
+                (stats.ok(), losses.ok(), quarantined, notes.unwrap_or_default())
             };
-            let (stats, losses, quarantined) = tokio::select! {
+            let (stats, losses, quarantined, notes) = tokio::select! {
                 all = all => all,
-                () = patience => (None, None, None),
+                () = patience => (None, None, None, Vec::new()),
             };
-            Done::Looked(Look { stats, losses, quarantined, question })
+            Done::Looked(Look { stats, losses, quarantined, notes, question })
         });
     }
 
     fn looked(&mut self, look: Look) {
         if let Some(stats) = look.stats {
             self.stats = stats;
+        }
+        if !look.notes.is_empty() {
+            let known = &mut self.parts.fixed.store_notes;
+            known.extend(look.notes);
+            known.drain(..known.len().saturating_sub(STORE_NOTES));
         }
         match look.question {
             Some(question) => {
@@ -218,7 +224,8 @@ impl Pump {
                     );
                 }
                 self.parts.calls = calls;
-                self.parts.fixed = fixed;
+                let store_notes = std::mem::take(&mut self.parts.fixed.store_notes);
+                self.parts.fixed = Fixed { store_notes, ..fixed };
                 self.handle(Input::Reconfigured(Box::new(settings)));
                 log::info!("the configuration was read again");
             }
@@ -264,6 +271,8 @@ impl Pump {
 const DATE_JITTER_MS: u64 = 2_000;
 /// Flash wears: the trusted time is kept when it becomes known and once a day.
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Notes of the store that the status keeps; older ones are in the log.
+const STORE_NOTES: usize = 32;
 /// How long a question waits for the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long calls under way may still bring their result at the end.

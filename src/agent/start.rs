@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::port::DOCUMENTS;
 use crate::core::{Backlog, Core, Now, Random, Reason, Restored};
-use crate::store::{self, Handle, OpenReport};
+use crate::store::{self, Handle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<(), Failed> {
         let parts = open(&config, ack_log).await?;
         let (send, questions) = mpsc::channel(QUESTIONS);
         tokio::spawn(control::serve(listener, send));
-        let reload = reloader(options.config.clone(), config, parts.clock.clone(), parts.fixed.clone());
+        let reload = reloader(options.config.clone(), config, parts.clock.clone(), parts.fixed.started);
         Pump::new(parts).run(signals, questions, reload).await;
         log::info!("stopped");
         Ok(())
@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> Result<(), Failed> {
 /// Opens the store and puts back what was remembered.
 async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed> {
     let clock = Clock::new();
-    let (store, report) = open_store(config)?;
+    let store = open_store(config)?;
     let document = async |name: &str| match answer(store.doc_get(name.to_owned())).await {
         Ok(content) => content,
         Err(reason) => {
@@ -117,7 +117,7 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
         calls: Arc::new(Clients::new(config, clock.clone())),
         store,
         tokens,
-        fixed: fixed(config, now, report.notes),
+        fixed: fixed(config, now),
         publisher: Publisher::new(config.control.status_file.clone()),
         notifier: Notifier::new(now.mono),
         ack_log,
@@ -125,7 +125,7 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
     })
 }
 
-fn open_store(config: &Config) -> Result<(Handle, OpenReport), Failed> {
+fn open_store(config: &Config) -> Result<Handle, Failed> {
     let key = config.store.key.as_ref().map(|file| {
         let bytes = file.read().map_err(Reason::from)?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
@@ -142,7 +142,7 @@ fn open_store(config: &Config) -> Result<(Handle, OpenReport), Failed> {
         key: key.transpose().map_err(Failed::Config)?,
         epoch_bytes: config.store.epoch_size,
     };
-    Handle::spawn(options).map_err(|error| Failed::Store(error.into()))
+    Handle::spawn(options).map(|(store, _)| store).map_err(|error| Failed::Store(error.into()))
 }
 
 /// Reads the configuration again on each call, and compares it with the last good one.
@@ -150,7 +150,7 @@ fn reloader(
     path: PathBuf,
     mut current: Config,
     clock: Clock,
-    fixed_then: Fixed,
+    started: Now,
 ) -> impl FnMut() -> Result<Reloaded, Reason> {
     move || {
         let next = Config::load(&path)?;
@@ -170,7 +170,7 @@ fn reloader(
         let reloaded = Reloaded {
             settings: next.settings(VERSION),
             calls: Arc::new(Clients::new(&next, clock.clone())),
-            fixed: fixed(&next, fixed_then.started, fixed_then.store_notes.clone()),
+            fixed: fixed(&next, started),
             account: clients::account(&next),
             needs_restart: needs_restart
                 .into_iter()
@@ -183,13 +183,14 @@ fn reloader(
     }
 }
 
-fn fixed(config: &Config, started: Now, store_notes: Vec<String>) -> Fixed {
+fn fixed(config: &Config, started: Now) -> Fixed {
     Fixed {
         started,
         cluster: config.cluster.id.to_string(),
         hosts: clients::hosts(config),
         quotas: config.store.quotas,
-        store_notes,
+        // The first look at the store brings those of its opening.
+        store_notes: Vec::new(),
     }
 }
 

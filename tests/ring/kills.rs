@@ -5,6 +5,7 @@
 use crate::rig::{Rig, Setup, eventually, report};
 use azure_standin::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek, SeekFrom};
 
 #[test]
 fn every_acknowledged_report_arrives_in_order_after_outages_and_kills() {
@@ -16,19 +17,22 @@ fn every_acknowledged_report_arrives_in_order_after_outages_and_kills() {
     let begin = std::time::Instant::now();
     let (mut done, mut outages) = (0, 0);
     let mut agent = rig.start();
-    while acknowledged(&rig).len() < reports || done < kills {
+    let mut acks = Acks::default();
+    while acks.read(&rig) < reports || done < kills {
         // Between one and twice the share of a kill, so that the kills are spread over all reports.
         let share = reports / (kills + 1).max(1);
-        let target = acknowledged(&rig).len() + 1 + dice.below(2 * share.max(1));
+        let target = acks.read(&rig) + 1 + dice.below(2 * share.max(1));
+        let mut more =
+            || eventually("more acknowledged reports", || (acks.read(&rig) >= target).then_some(()));
         match dice.below(3) {
             0 => {
                 outages += 1;
                 let cut = [Endpoint::Ingest, Endpoint::Login][dice.below(2)];
                 rig.azure.cut(cut);
-                wait_for(&rig, target);
+                more();
                 rig.azure.restore(cut);
             }
-            _ => wait_for(&rig, target),
+            _ => more(),
         }
         if done < kills {
             agent.kill();
@@ -53,7 +57,8 @@ fn every_acknowledged_report_arrives_in_order_after_outages_and_kills() {
         .map(|l| l.lost_by_quota + l.lost_by_damage)
         .sum();
     drop(agent);
-    let judged = judge(&rig);
+    acks.read(&rig);
+    let judged = judge(&rig, acks.reports);
     println!(
         "sent {}, arrived {}, duplicated {}, lost {}; {done} kills, {outages} outages, {:.0} s",
         judged.sent,
@@ -74,8 +79,7 @@ struct Judged {
 }
 
 /// Compares the ack log with what arrived. Panics when a duplicate differs or when an order is broken.
-fn judge(rig: &Rig) -> Judged {
-    let sent: BTreeSet<String> = acknowledged(rig).into_iter().collect();
+fn judge(rig: &Rig, sent: BTreeSet<String>) -> Judged {
     let mut first: BTreeMap<String, serde_json::Value> = BTreeMap::new();
     let mut last_seq = BTreeMap::new();
     let mut duplicated = 0;
@@ -105,16 +109,31 @@ fn judge(rig: &Rig) -> Judged {
 }
 
 /// The acknowledged ids of the report lane. A heartbeat may be replaced by a newer one before it is sent, a report may not.
-fn acknowledged(rig: &Rig) -> Vec<String> {
-    rig.acknowledged().into_iter().filter(|id| is_report(id)).collect()
+#[derive(Default)]
+struct Acks {
+    reports: BTreeSet<String>,
+    /// Bytes of the ack log that were read.
+    read: u64,
+}
+
+impl Acks {
+    /// Takes in what is new; how many reports there are now.
+    fn read(&mut self, rig: &Rig) -> usize {
+        let mut text = String::new();
+        if let Ok(mut file) = std::fs::File::open(rig.path("acks")) {
+            file.seek(SeekFrom::Start(self.read)).expect("a file");
+            file.read_to_string(&mut text).expect("ids are text");
+        }
+        // Whole lines only: the rest of one that is being written comes with the next look.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        self.read += whole as u64;
+        self.reports.extend(text[..whole].lines().filter(|id| is_report(id)).map(str::to_owned));
+        self.reports.len()
+    }
 }
 
 fn is_report(id: &str) -> bool {
     id.contains("-report-")
-}
-
-fn wait_for(rig: &Rig, target: usize) {
-    eventually("more acknowledged reports", || (acknowledged(rig).len() >= target).then_some(()));
 }
 
 fn number(variable: &str, default: usize) -> usize {

@@ -89,6 +89,36 @@ fn a_second_agent_is_refused_and_does_not_disturb_the_first() {
     first.status();
 }
 
+#[test]
+fn the_service_manager_hears_of_each_turn_of_the_life() {
+    let rig = Rig::new(Setup::default());
+    let socket = std::os::unix::net::UnixDatagram::bind(rig.path("notify")).expect("a socket");
+    socket.set_read_timeout(Some(crate::rig::HANG)).expect("a limit");
+    let next = |wanted: &str| {
+        let mut message = [0; 1024];
+        loop {
+            let n = socket.recv(&mut message).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
+            let text = String::from_utf8_lossy(&message[..n]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    };
+    let notify = rig.path("notify").display().to_string();
+    let agent = rig.start_with(&[("NOTIFY_SOCKET", &notify), ("WATCHDOG_USEC", "1000000")]);
+    next("READY=1");
+    next("STATUS=links up; ");
+    // Twice: it is fed again and again, not once.
+    next("WATCHDOG=1");
+    next("WATCHDOG=1");
+    agent.signal(Signal::HUP);
+    assert!(next("RELOADING=1").contains("MONOTONIC_USEC="));
+    next("READY=1");
+    agent.signal(Signal::TERM);
+    next("STOPPING=1");
+    assert!(agent.end().success());
+}
+
 /// Overwrites the middle of every file of the store that is larger than a page; returns how many there were.
 fn damage(directory: &std::path::Path) -> usize {
     use std::os::unix::fs::FileExt;

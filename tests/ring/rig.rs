@@ -137,11 +137,17 @@ level = "debug"
 
     /// Starts the agent; its standard output is its ack log. Does not wait until it is ready: see [`Agent::status`].
     pub fn start(&self) -> Agent {
+        self.start_with(&[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Agent {
         let append =
             |name| OpenOptions::new().create(true).append(true).open(self.path(name)).expect("a file");
         let child = Command::new(&self.setup.binary)
             .args(["run", "--ack-log", "1", "--config"])
             .arg(self.path("arclet.toml"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(append("acks"))
             .stderr(append("log"))
