@@ -87,7 +87,7 @@ impl Chain {
         match write(env.pool.get(&path), &blocks) {
             Ok(log) => {
                 self.undo = Some(epoch.meta.clone());
-                epoch.allocated = epoch.allocated.max(log + DIRECTORY);
+                epoch.grow(log);
                 for (seq, record) in (first..).zip(records) {
                     let bytes = block::encoded_len(record) as u64;
                     epoch.meta.add(seq, record.stream as u8, bytes, record.stamp.wall_ms);
@@ -351,6 +351,9 @@ impl Chain {
             let start = db.key_below(&block::key(from.saturating_add(1), 0))?;
             let start = start.as_deref().and_then(block::seq_of).unwrap_or(0);
             db.visit(&block::key(start, 0), |_, bytes| step(bytes))?;
+            // Opening it to read writes too: a snapshot, a segment.
+            let log = db.log_allocated();
+            (self.epochs[at].allocated, self.epochs[at].log) = (files::allocated(&path), log);
         }
         damage.map_or(Ok(()), |what| {
             let path = epoch::path(&self.dir, number);
@@ -497,8 +500,6 @@ fn block_of(from: Seq, blocks: &Blocks) -> block::Key {
     below.and_then(|(key, _)| block::seq_of(key)).map_or([0; 10], |first| block::key(first, 0))
 }
 
-/// What an epoch's directory takes besides its log: itself, `blobs`, `conf`, `meta`, a snapshot.
-const DIRECTORY: u64 = 5 * 4096;
 /// Notes are for people: what was not asked for is in the journal.
 const NOTES: usize = 32;
 

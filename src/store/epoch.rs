@@ -138,6 +138,8 @@ pub(super) struct Epoch {
     pub meta: Meta,
     /// Bytes on the medium.
     pub allocated: u64,
+    /// Those of its log among them.
+    pub log: u64,
     /// Its database was compared with its raw bytes, or is this process's own work.
     pub checked: bool,
     /// Its blocks, when the disk is too full for sled to open it.
@@ -254,8 +256,15 @@ pub(super) fn highest(blocks: &Blocks, or: Seq) -> Seq {
 impl Epoch {
     /// An epoch that is on the medium.
     pub(super) fn found(dir: &Path, number: u32, meta: Meta) -> Epoch {
-        let allocated = files::allocated(&path(dir, number));
-        Epoch { number, meta, allocated, checked: false, memory: None }
+        let path = path(dir, number);
+        let (allocated, log) = (files::allocated(&path), files::allocated(&path.join(DB)));
+        Epoch { number, meta, allocated, log, checked: false, memory: None }
+    }
+
+    /// Its log takes so much now; nothing else in the directory has grown.
+    pub(super) fn grow(&mut self, log: u64) {
+        self.allocated += log.saturating_sub(self.log);
+        self.log = log;
     }
 
     /// Undelivered records and bytes.

@@ -405,6 +405,6 @@ impl Store {
 
 /// What a record takes on the medium, in its own bytes: sled writes a leaf anew as it fills. Measured 3.0 to 3.5.
 const AMPLIFICATION: u64 = 4;
-/// What a commit and a new epoch may take besides.
-const OVERHEAD: u64 = 64 << 10;
+/// What a commit and a new epoch may take besides: sled fills a segment up when a database is opened again.
+const OVERHEAD: u64 = super::database::SEGMENT as u64 + (64 << 10);
 const _: () = assert!(MAX_NAME > MAX_KEY + 8);

@@ -20,6 +20,17 @@ use std::path::PathBuf;
 /// How many damaged databases a lane keeps as evidence.
 const KEEP_ASIDE: usize = 2;
 
+/// What is known of the epoch behind one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// This one's last number, by the next one's word.
+    Begins(Seq),
+    /// There is one that cannot tell.
+    Unknown,
+    /// This is the last.
+    None,
+}
+
 impl Chain {
     /// Finds a lane's epochs and makes the chain whole: interrupted repairs are finished, finished epochs removed, losses
     /// counted. Opens no database; reads the log only of epochs without a complete summary.
@@ -46,8 +57,16 @@ impl Chain {
         let metas: Vec<Option<Meta>> =
             numbers.iter().map(|n| epoch::read_meta(&epoch::path(&chain.dir, *n))).collect();
         for (at, number) in numbers.iter().enumerate() {
-            let after = metas.get(at + 1).and_then(Option::as_ref);
-            chain.adopt(env, *number, metas[at].clone(), after, hint)?;
+            let next = match (numbers.get(at + 1), metas.get(at + 1)) {
+                (Some(_), Some(Some(meta))) => Next::Begins(meta.prev_last),
+                (Some(next), _) => {
+                    let blocks = epoch::scan(&epoch::path(&chain.dir, *next), lane, *next)?;
+                    let first = blocks.keys().next().and_then(|key| super::block::seq_of(key));
+                    first.map_or(Next::Unknown, |seq| Next::Begins(seq - 1))
+                }
+                (None, _) => Next::None,
+            };
+            chain.adopt(env, *number, metas[at].clone(), next, hint)?;
         }
         chain.check_tail(env)?;
         let high = chain.epochs.back().map_or(0, |e| e.meta.last);
@@ -214,22 +233,19 @@ impl Chain {
         }
     }
 
-    /// Takes an epoch into the chain. `after` is the summary of the next one.
-    fn adopt(
-        &mut self,
-        env: &mut Env,
-        number: u32,
-        meta: Option<Meta>,
-        after: Option<&Meta>,
-        hint: Seq,
-    ) -> Inner<()> {
+    /// Takes an epoch into the chain.
+    fn adopt(&mut self, env: &mut Env, number: u32, meta: Option<Meta>, next: Next, hint: Seq) -> Inner<()> {
         let books = *env.ledger.lane(self.lane);
         let before = self.epochs.back().map(|e| (e.number, e.meta.last));
         let (prev, prev_last) = before.unwrap_or((0, books.first_seq.saturating_sub(1)));
         let path = epoch::path(&self.dir, number);
         // The highest number that was acknowledged here, as far as anybody else knows.
-        let known = after.map_or(books.high.max(hint), |next| next.prev_last);
-        let believed = meta.as_ref().is_some_and(|m| m.complete && (after.is_some() || m.last >= known));
+        let known = match next {
+            Next::Begins(prev_last) => prev_last,
+            Next::Unknown => 0,
+            Next::None => books.high.max(hint),
+        };
+        let believed = meta.as_ref().is_some_and(|m| m.complete && (next != Next::None || m.last >= known));
         let mut meta = match meta {
             Some(meta) => meta,
             None => {
@@ -246,15 +262,15 @@ impl Chain {
         if believed {
             self.epochs.push_back(Epoch::found(&self.dir, number, meta));
             // This process goes on where the last one left off in good order; after a crash it begins a new epoch.
-            self.appendable = after.is_none();
+            self.appendable = next == Next::None;
             return Ok(());
         }
         self.appendable = false;
         let blocks = epoch::scan(&path, self.lane, number)?;
-        let last = match after {
-            Some(next) => next.prev_last,
+        let last = match next {
+            Next::Begins(prev_last) => prev_last,
             // The hint may be older than the last acknowledgement, never newer.
-            None => epoch::highest(&blocks, known.max(meta.first - 1)),
+            Next::Unknown | Next::None => epoch::highest(&blocks, known.max(meta.first - 1)),
         };
         let census = epoch::census(&blocks, meta.first, last);
         let expected =

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod damage;
+mod model;
 mod rig;

@@ -9,6 +9,11 @@ pub const TINY: u64 = 2_000;
 /// Room enough.
 pub const QUOTA: u64 = 512 << 20;
 
+/// A directory in memory if there is such a place: what is tested here is logic, and a sync costs nothing there.
+pub fn home() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory")
+}
+
 /// Options for a store in `dir`.
 pub fn options(dir: &Path) -> Options {
     Options {
