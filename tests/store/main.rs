@@ -3,5 +3,6 @@
 
 mod basics;
 mod damage;
+mod lanes;
 mod model;
 mod rig;
