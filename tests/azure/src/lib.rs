@@ -142,7 +142,7 @@ impl Azure {
             .unwrap_or_else(|| include_str!("../../../config/azure/arclet.json").to_owned());
         let template = Template::parse(&text).map_err(std::io::Error::other)?;
         let shared = Arc::new(Shared {
-            state: Mutex::new(state(&options, template, addresses[Endpoint::Ingest as usize])),
+            state: Mutex::new(state(&options, template, addresses)),
             counters: Default::default(),
             changed: tokio::sync::watch::Sender::new(()),
         });
@@ -369,6 +369,16 @@ impl Azure {
         self.state().buckets = on.then(BTreeMap::new);
     }
 
+    /// How many entries a page of a listing has.
+    pub fn page_size(&self, entries: usize) {
+        self.state().page_size = entries.max(1);
+    }
+
+    /// How many requests HIMDS got.
+    pub fn himds_requests(&self) -> u64 {
+        self.shared.counters(Service::Himds).read().requests
+    }
+
     /// What HIMDS says as realm instead of its key file (`None`: the key file).
     pub fn himds_realm(&self, realm: Option<&str>) {
         if let Some(himds) = &mut self.state().himds {
@@ -388,7 +398,7 @@ impl Drop for Azure {
     }
 }
 
-fn state(options: &Options, template: Template, ingest: SocketAddr) -> State {
+fn state(options: &Options, template: Template, addresses: [SocketAddr; 3]) -> State {
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}");
     let device = Principal::with_secret(
         DEVICE.0,
@@ -419,7 +429,8 @@ fn state(options: &Options, template: Template, ingest: SocketAddr) -> State {
         .collect(),
         clusters: arm::clusters::Clusters { polls: 1, ..Default::default() },
         ingestion: ingest::Ingestion { rule: rule_id(), immutable_id: RULE.into(), ..Default::default() },
-        ingest,
+        login: addresses[Endpoint::Login as usize],
+        ingest: addresses[Endpoint::Ingest as usize],
         template,
         faults: fault::Faults::default(),
         challenge: None,

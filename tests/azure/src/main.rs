@@ -1,11 +1,13 @@
-//! The stand-in as a program: for official clients and for a look by hand. Prints its addresses as one JSON line and
-//! serves until its standard input ends.
+//! The stand-in as a program: for official clients and for a look by hand. Prints its addresses as one JSON line, obeys
+//! commands (one JSON line each, answered by one: `control.rs`), and serves until its standard input ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test rig: it fails by panicking
+
+mod control;
 
 use azure_standin::{
     Azure, DEVICE, GROUP, OPERATOR, Options, RULE, SUBSCRIPTION, TENANT, cluster_id, rule_id,
 };
-use std::io::Read;
+use std::io::BufRead;
 
 fn main() {
     let mut arguments = std::env::args_os().skip(1);
@@ -23,7 +25,8 @@ fn main() {
             "device": { "client": DEVICE.0, "secret": DEVICE.1 }, "operator": { "client": OPERATOR.0, "secret": OPERATOR.1 },
         })
     );
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).unwrap();
-    println!("{}", serde_json::json!({ "arrived": azure.arrived_count(), "violations": azure.violations() }));
+    for line in std::io::stdin().lock().lines() {
+        println!("{}", control::obey(&azure, &line.unwrap()));
+    }
+    println!("{}", control::report(&azure));
 }

@@ -79,6 +79,7 @@ pub struct State {
     pub providers: BTreeMap<String, (String, String)>,
     pub clusters: Clusters,
     pub ingestion: Ingestion,
+    pub login: std::net::SocketAddr,
     pub ingest: std::net::SocketAddr,
     /// Accept any agentPublicKeyCertificate that is not empty.
     pub any_key: bool,

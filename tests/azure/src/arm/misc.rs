@@ -12,7 +12,7 @@ pub fn endpoints(state: &State, question: &Question) -> Answer {
         200,
         json!({
             "name": "StandIn", "resourceManager": arm, "portal": arm, "graphAudience": arm, "graph": arm,
-            "authentication": { "loginEndpoint": arm, "audiences": ["https://management.azure.com", "https://management.core.windows.net"], "tenant": state.tenant, "identityProvider": "AAD" },
+            "authentication": { "loginEndpoint": format!("https://{}/", state.login), "audiences": ["https://management.azure.com", "https://management.core.windows.net"], "tenant": state.tenant, "identityProvider": "AAD" },
             "suffixes": { "relayEndpointSuffix": "servicebus.windows.net", "keyVaultDns": "vault.azure.net", "storage": "core.windows.net" },
             "dataplaneEndpoints": {},
         }),
