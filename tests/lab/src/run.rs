@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How often the cluster changes, and the script is looked at.
-const CHANGE: Duration = Duration::from_millis(20);
+const CHANGE: Duration = Duration::from_millis(5);
 /// How often the lab looks at the agent and at what arrived.
 const LOOK: Duration = Duration::from_millis(100);
 /// A hang guard for the drain at the end; what has not arrived by then is called lost.
