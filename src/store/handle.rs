@@ -46,12 +46,10 @@ impl Handle {
         let (commands, inbox) = mpsc::channel();
         let (opened, report) = mpsc::sync_channel(1);
         let run = move || {
-            // sled's threads inherit the slack of the one that makes them, with the first database: without it each of
-            // them wakes the device up every second for nothing.
+            // sled's threads inherit the slack of the one that makes them, which is this one at whatever database comes
+            // first: without it each of them wakes the device up every second for nothing.
             set_slack(NonZeroU64::new(SLACK_NS));
-            let store = Store::open(options.clone());
-            set_slack(None);
-            match store {
+            match Store::open(options.clone()) {
                 Ok((store, report)) => {
                     let _ = opened.send(Ok(report));
                     Thread { options, store: Ok(store), inbox, waiting: VecDeque::new() }.run();
@@ -191,7 +189,11 @@ impl Thread {
                 let next = if idle {
                     self.inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
                 } else {
-                    self.inbox.recv_timeout(IDLE_AFTER)
+                    // This wait is the thread's own, and to end in time.
+                    set_slack(None);
+                    let next = self.inbox.recv_timeout(IDLE_AFTER);
+                    set_slack(NonZeroU64::new(SLACK_NS));
+                    next
                 };
                 match next {
                     Ok(command) => self.waiting.push_back(command),
