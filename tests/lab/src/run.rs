@@ -235,13 +235,8 @@ impl Lab {
                 violations.len()
             ));
         }
-        match summary.objection() {
-            Some(objection)
-                if self.options.length.is_some()
-                    && (self.options.kubeconfig.is_none() || summary.lost > 0) =>
-            {
-                Err(objection)
-            }
+        match summary.objection(self.options.kubeconfig.is_some()) {
+            Some(objection) if self.options.length.is_some() => Err(objection),
             _ => Ok(()),
         }
     }
