@@ -35,7 +35,7 @@ pub enum Fault {
     Reset,
     /// The request is carried out and the connection is reset instead of the answer.
     ResetAfter,
-    /// No answer while the fault lasts.
+    /// No answer until the test sets or clears this endpoint's fault; then the connection ends.
     Stall,
     /// The right answer after this time.
     Slow(Duration),
@@ -47,35 +47,62 @@ pub enum Fault {
     Deep(usize),
 }
 
-/// The faults that are on.
+/// The faults that are on, and how often a test has changed each endpoint's.
 #[derive(Default)]
-pub struct Faults(Vec<(Endpoint, Fault, Option<u32>)>);
+pub struct Faults {
+    on: Vec<(Endpoint, Fault, Option<u32>)>,
+    changes: [u64; Endpoint::ALL.len()],
+}
 
 impl Faults {
     /// For the next `times` requests of the endpoint, or (`None`) until it is cleared. Replaces the endpoint's fault.
     pub fn set(&mut self, endpoint: Endpoint, fault: Fault, times: Option<u32>) {
         self.clear(endpoint);
-        self.0.push((endpoint, fault, times));
+        self.on.push((endpoint, fault, times));
     }
 
     /// The endpoint answers as it should again.
     pub fn clear(&mut self, endpoint: Endpoint) {
-        self.0.retain(|(e, _, _)| *e != endpoint);
+        self.changes[endpoint as usize] += 1;
+        self.on.retain(|(e, _, _)| *e != endpoint);
     }
 
-    pub(crate) fn is_stalled(&self, endpoint: Endpoint) -> bool {
-        self.0.iter().any(|(e, fault, _)| *e == endpoint && *fault == Fault::Stall)
+    /// Grows with each change by a test, and not when a fault for some requests is used up: a stalled request waits
+    /// for the one and not for the other.
+    pub(crate) fn changes(&self, endpoint: Endpoint) -> u64 {
+        self.changes[endpoint as usize]
     }
 
     pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let (_, fault, times) = self.0.iter_mut().find(|(e, _, _)| *e == endpoint)?;
+        let (_, fault, times) = self.on.iter_mut().find(|(e, _, _)| *e == endpoint)?;
         let fault = fault.clone();
         if let Some(left) = times {
             *left -= 1;
             if *left == 0 {
-                self.clear(endpoint);
+                self.on.retain(|(e, _, _)| *e != endpoint);
             }
         }
         Some(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_for_some_requests_is_used_up_and_only_a_test_changes_it() {
+        let mut faults = Faults::default();
+        faults.set(Endpoint::Arm, Fault::Stall, Some(2));
+        let changes = faults.changes(Endpoint::Arm);
+        assert_eq!(faults.take(Endpoint::Login), None);
+        assert_eq!(faults.take(Endpoint::Arm), Some(Fault::Stall));
+        assert_eq!(faults.take(Endpoint::Arm), Some(Fault::Stall));
+        assert_eq!(faults.take(Endpoint::Arm), None);
+        faults.set(Endpoint::Ingest, Fault::Reset, None);
+        // What was stalled stays so.
+        assert_eq!(faults.changes(Endpoint::Arm), changes);
+        faults.clear(Endpoint::Arm);
+        assert_ne!(faults.changes(Endpoint::Arm), changes);
     }
 }

@@ -10,13 +10,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -49,6 +50,8 @@ pub async fn serve(
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut listener = Some(TcpListener::from_std(listener).unwrap());
+    // While the link is cut: a socket that does not listen, so that connections are refused and nobody else gets the port.
+    let mut kept = None;
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
@@ -60,13 +63,15 @@ pub async fn serve(
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Control::Cut(done)) => {
-                    listener = None;
+                    if listener.take().is_some() {
+                        kept = Some(keep(address).expect("the port was ours a moment ago"));
+                    }
                     connections.shutdown().await;
                     let _ = done.send(());
                 }
                 Some(Control::Restore(done)) => {
-                    if listener.is_none() {
-                        listener = Some(TcpListener::bind(address).await.expect("the port is free again"));
+                    if let Some(socket) = kept.take() {
+                        listener = Some(socket.listen(1024).expect("a port that was kept can be listened on"));
                     }
                     let _ = done.send(());
                 }
@@ -79,6 +84,15 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
         }
     }
+}
+
+/// The port without a listener.
+fn keep(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Connections that were cut may still be in TIME-WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn connection(
@@ -136,11 +150,14 @@ async fn answer(request: Request<Incoming>, service: Service, base: String, shar
     let Service::Azure(endpoint) = service else {
         return Ok(response(himds::answer(&mut shared.state(), &question)));
     };
-    let fault = shared.state().fault(endpoint);
+    let mut watch = shared.changed.subscribe();
+    let (fault, changes) = {
+        let mut state = shared.state();
+        (state.fault(endpoint), state.faults.changes(endpoint))
+    };
     if fault == Some(Fault::Stall) {
         note(&shared, endpoint, &question, 0);
-        let mut watch = shared.changed.subscribe();
-        while shared.state().faults.is_stalled(endpoint) && watch.changed().await.is_ok() {}
+        while shared.state().faults.changes(endpoint) == changes && watch.changed().await.is_ok() {}
         return Err(std::io::Error::other("stalled"));
     }
     if let Some(Fault::Slow(time)) = fault {
@@ -273,5 +290,26 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Azure, Options};
+
+    #[test]
+    fn nobody_else_gets_the_port_of_a_link_that_is_cut() {
+        let azure = Azure::start(Options::default()).unwrap();
+        let address: SocketAddr = azure.arm_url().strip_prefix("https://").unwrap().parse().unwrap();
+        // Nothing was ever connected here, so that no connection in TIME-WAIT has the port either.
+        azure.cut(Endpoint::Arm);
+        azure.cut(Endpoint::Arm);
+        let other = TcpSocket::new_v4().unwrap();
+        assert_eq!(other.bind(address).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+        assert!(std::net::TcpStream::connect(address).is_err());
+        azure.restore(Endpoint::Arm);
+        azure.restore(Endpoint::Arm);
+        std::net::TcpStream::connect(address).unwrap();
     }
 }

@@ -235,10 +235,13 @@ fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     let created = existing
         .as_ref()
         .map_or_else(now, |c| c["systemData"]["createdAt"].as_str().unwrap_or_default().to_owned());
+    // The identity is made once: what was granted to it outlives a replacement.
+    let object = existing.as_ref().and_then(|c| c["identity"]["principalId"].as_str());
+    let object = object.map_or_else(guid, str::to_owned);
     let resource = json!({
         "id": format!("/{}", call.segments.join("/")), "name": call.segments[7], "type": "microsoft.kubernetes/connectedclusters",
         "location": location, "tags": if body["tags"].is_null() { json!({}) } else { body["tags"].clone() },
-        "identity": { "type": body["identity"]["type"], "principalId": guid(), "tenantId": state.tenant }, "properties": properties,
+        "identity": { "type": body["identity"]["type"], "principalId": object, "tenantId": state.tenant }, "properties": properties,
         "systemData": { "createdBy": call.principal.client_id, "createdByType": "Application", "createdAt": created,
                         "lastModifiedBy": call.principal.client_id, "lastModifiedByType": "Application", "lastModifiedAt": now() },
     });
