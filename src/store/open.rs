@@ -69,7 +69,7 @@ impl Store {
             let dir = lane_dir(&root, lane);
             let open =
                 |env: &mut Env, _: &mut [Chain]| Chain::open(env, lane, dir.clone(), hints[lane as usize]);
-            let chain = with_room(&mut env, &mut chains, &reserve, Purpose::Keep, open)?;
+            let chain = with_room(&mut env, &mut chains, &reserve, Purpose::Lane(lane), open)?;
             chains.push(chain);
         }
         if books_lost {

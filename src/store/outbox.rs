@@ -107,7 +107,7 @@ impl Store {
         let found = if lane == Lane::State {
             self.read_state(stream, max_records, max_bytes)?
         } else {
-            self.with_chain(lane, Purpose::Keep, |chain, env| {
+            self.with_chain(lane, Purpose::Lane(lane), |chain, env| {
                 chain.read(env, stream as u8, max_records, max_bytes)
             })?
         };
@@ -277,7 +277,7 @@ impl Store {
 
     fn append(&mut self, lane: Lane, records: &[&Record]) -> Result<Seq, StoreError> {
         let mut append =
-            || self.with_chain(lane, Purpose::Write(lane), |chain, env| chain.append(env, records));
+            || self.with_chain(lane, Purpose::Lane(lane), |chain, env| chain.append(env, records));
         let done = match append() {
             // The epoch that it was to go to turned out to be damaged, and is closed now; a new one is not.
             Err(Trouble::Damaged(_)) => append(),

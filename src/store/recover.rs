@@ -86,11 +86,14 @@ impl Chain {
     /// they do not agree with the books or with each other.
     pub(super) fn prepare(&mut self, env: &mut Env, number: u32) -> Inner<()> {
         let Some(at) = self.position(number) else { return Ok(()) };
-        if self.epochs[at].checked || self.epochs[at].memory.is_some() || self.epochs[at].meta.records() == 0
-        {
+        if self.epochs[at].memory.is_some() || self.epochs[at].meta.records() == 0 {
             return Ok(());
         }
         let path = epoch::path(&self.dir, number);
+        // One that was opened before may be closed by now, and opening it again fail: for want of space above all.
+        if self.epochs[at].checked && env.pool.get(&path).is_ok() {
+            return Ok(());
+        }
         env.pool.close(&path);
         let blocks = epoch::scan(&path, self.lane, number)?;
         let meta = &self.epochs[at].meta;

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 /// For whom space is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To write into this lane.
-    Write(Lane),
-    /// For the state lane, the cache, or to read what waits: these may use what others have.
+    /// For this lane, to write into it or to repair it.
+    Lane(Lane),
+    /// For the state lane or the cache: these may use what reports have.
     Keep,
 }
 
@@ -78,8 +78,8 @@ pub(super) fn make_room(
     }
     let telemetry = [Lane::Metrics, Lane::Logs];
     let may_take: &[Lane] = match purpose {
-        Purpose::Write(lane @ (Lane::Logs | Lane::Metrics)) => return drop_from(env, chains, &[lane]),
-        Purpose::Write(_) | Purpose::Keep => &telemetry,
+        Purpose::Lane(lane @ (Lane::Logs | Lane::Metrics)) => return drop_from(env, chains, &[lane]),
+        Purpose::Lane(_) | Purpose::Keep => &telemetry,
     };
     if drop_from(env, chains, may_take)? || reserve.release() {
         return Ok(true);
