@@ -97,10 +97,13 @@ fn in_use(dir: &Path) -> u32 {
 
 type Places = BTreeMap<Vec<u8>, (u64, u64, usize)>;
 
+/// The newest version of a manifest that was found, and what it says.
+type Newest = (u64, Option<(String, Doc)>);
+
 /// Finds all documents whose manifest can still be read, and where the newest frame of each key is.
 fn survey(log: &Path) -> Inner<(Vec<(String, Doc)>, Places)> {
     let mut places = Places::new();
-    let mut manifests: BTreeMap<Vec<u8>, (u64, Option<(String, Doc)>)> = BTreeMap::new();
+    let mut manifests: BTreeMap<Vec<u8>, Newest> = BTreeMap::new();
     let mut file = match File::open(log) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), places)),
