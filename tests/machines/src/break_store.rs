@@ -63,6 +63,8 @@ fn sled_panics(folder: &Path) -> Outcome {
         }
         database.flush()?;
         drop(database);
+        // Opened once more it writes a snapshot, which remembers what is cut off then.
+        drop(sled::open(&folder)?);
         shorten(&folder.join("db"), eighths)?;
         match panic::catch_unwind(|| sled::open(&folder).map(|database| database.iter().count())) {
             Err(_) => {
