@@ -29,7 +29,7 @@ pub enum Fault {
     Html(u16),
     /// A redirect to somewhere else.
     Redirect,
-    /// The right answer is cut off in the middle of its body, or of its head where it has no body.
+    /// The request is carried out and the answer's body is cut off in the middle; a body is made up where there is none.
     Truncated,
     /// The connection is reset after the request was read; the request was not carried out.
     Reset,

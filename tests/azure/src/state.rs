@@ -64,6 +64,9 @@ pub struct Seen {
     pub status: u16,
 }
 
+/// Tokens left, and when they were counted, by client and verb class.
+pub type Buckets = BTreeMap<(String, &'static str), (f64, SystemTime)>;
+
 /// The stand-in's memory.
 pub struct State {
     pub tenant: String,
@@ -89,8 +92,8 @@ pub struct State {
     pub challenge: Option<String>,
     /// Requests per page of listings.
     pub page_size: usize,
-    /// ARM's token buckets by (client, verb class), while throttling is on.
-    pub buckets: Option<BTreeMap<(String, &'static str), (f64, SystemTime)>>,
+    /// ARM's token buckets, while throttling is on.
+    pub buckets: Option<Buckets>,
     pub seen: Vec<Seen>,
     pub himds: Option<crate::himds::Himds>,
 }

@@ -34,6 +34,11 @@ impl Template {
         Ok(Template { streams })
     }
 
+    /// All streams and their columns.
+    pub fn streams(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+        self.streams.iter()
+    }
+
     /// The columns of a stream.
     pub fn columns(&self, stream: &str) -> Option<&BTreeMap<String, String>> {
         self.streams.get(stream)

@@ -98,11 +98,20 @@ pub fn rule(state: &State, call: &Call<'_>) -> Result<Answer, Answer> {
         return Err(Answer::error(404, "ResourceNotFound", "The data collection rule was not found."));
     }
     let name = call.segments.last().cloned().unwrap_or_default();
+    let there =
+        state.template.streams().filter(|(stream, _)| !state.ingestion.missing_streams.contains(stream));
+    let declared: serde_json::Map<String, Value> = there
+        .map(|(stream, columns)| {
+            let columns: Vec<Value> =
+                columns.iter().map(|(n, kind)| json!({ "name": n, "type": kind })).collect();
+            (stream.clone(), json!({ "columns": columns }))
+        })
+        .collect();
     Ok(Answer::json(
         200,
         json!({
             "id": state.ingestion.rule, "name": name, "kind": "Direct", "location": "eastus", "type": "Microsoft.Insights/dataCollectionRules",
-            "properties": { "immutableId": state.ingestion.immutable_id, "provisioningState": "Succeeded", "endpoints": { "logsIngestion": state.ingestion_url() } },
+            "properties": { "immutableId": state.ingestion.immutable_id, "provisioningState": "Succeeded", "endpoints": { "logsIngestion": state.ingestion_url() }, "streamDeclarations": declared },
         }),
     ))
 }
