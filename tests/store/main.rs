@@ -4,6 +4,7 @@
 mod basics;
 mod damage;
 mod full_disk;
+mod kills;
 mod lanes;
 mod model;
 mod rig;
