@@ -5,6 +5,7 @@
 //! call again though nothing happened. The shell (`agent`) carries actions out and hands back their results. That is
 //! what makes `tests/sim` possible: the same core under a seeded scheduler, with outages, crashes and clock jumps.
 //!
+//! ```text
 //!     port        what crosses the border: Action, Input, View         settings   what an operator can set
 //!     ring        Core itself: moves the machines below                schedule   every timer by name
 //!     link        one endpoint: reachable? when to try again?          backoff    how long to wait, drawn by chance
@@ -12,6 +13,7 @@
 //!     token       which tokens are at hand                             allowance  bytes of a day
 //!     drain       the way back after a shared outage                   reports    what waits to be enqueued
 //!     conditions  what an operator should look at
+//! ```
 //!
 //! The machines do not know each other. A decision that needs two of them is made in `ring`.
 

@@ -1,7 +1,9 @@
 //! One state machine per endpoint: is it reachable, and when may it be tried again?
 //!
+//! ```text
 //!     Unknown ──success──▶ Up ──no answer──▶ Down ──success──▶ Up
 //!        └──any failure──▶ …   └──refusal──▶ Refused (reached, but set up wrongly)
+//! ```
 //!
 //! From each state each answer is possible. While an endpoint has a call under way, or its time has not come, nothing
 //! may be sent to it; other endpoints know nothing of that. What is sent is not this module's business.

@@ -3,9 +3,11 @@
 //! A slot is one stream of one lane: a queue in the store, sent in order, one batch at a time. Slots know nothing of
 //! each other: a slot that fails waits alone. Records themselves are never here, only how many of them may go.
 //!
+//! ```text
 //!     Idle ──next──▶ Sending ──success──▶ Acking ──durable──▶ Idle
 //!                       ├──the one at fault──▶ SettingAside ──durable──▶ Idle
 //!                       └──anything else──▶ Idle, later
+//! ```
 //!
 //! A delivered batch stays where it is until the server's success is known; only then is the store told to delete it.
 
