@@ -21,7 +21,7 @@ const EPOCH: u64 = 512 << 10;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
-    let home = value("--dir").map_or_else(|| tempfile::tempdir(), tempfile::tempdir_in).unwrap();
+    let home = value("--dir").map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
     if let Some(count) = value("--only-enqueue") {
         // The child whose system calls are counted.
         let mut store = open(&home.path().join("store"));
