@@ -28,7 +28,7 @@ pub use state::{Seen, Stats};
 pub use template::Template;
 
 use serde_json::Value;
-use server::{Control, Service};
+use server::{Control, Port, Service};
 use state::{Counters, State};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -127,14 +127,13 @@ impl Azure {
     /// Starts a stand-in; it accepts connections when this returns.
     pub fn start(options: Options) -> std::io::Result<Azure> {
         let (ca_pem, tls) = certificates::make();
-        let bind = || std::net::TcpListener::bind(("127.0.0.1", 0));
-        let mut listeners = vec![bind()?, bind()?, bind()?];
-        let addresses = [listeners[0].local_addr()?, listeners[1].local_addr()?, listeners[2].local_addr()?];
+        let mut ports = vec![Port::open()?, Port::open()?, Port::open()?];
+        let addresses = [ports[0].address, ports[1].address, ports[2].address];
         let mut himds = None;
         if options.himds.is_some() {
-            let listener = bind()?;
-            himds = Some(listener.local_addr()?);
-            listeners.push(listener);
+            let port = Port::open()?;
+            himds = Some(port.address);
+            ports.push(port);
         }
         let text = options
             .template
@@ -148,13 +147,13 @@ impl Azure {
         });
         let mut control = Vec::new();
         let mut services = Vec::new();
-        for (index, listener) in listeners.into_iter().enumerate() {
+        for (index, port) in ports.into_iter().enumerate() {
             let service = Endpoint::ALL.get(index).map_or(Service::Himds, |e| Service::Azure(*e));
             let acceptor =
                 (service != Service::Himds).then(|| tokio_rustls::TlsAcceptor::from(Arc::clone(&tls)));
             let (sender, commands) = tokio::sync::mpsc::unbounded_channel();
             control.push(sender);
-            services.push(server::serve(listener, service, acceptor, Arc::clone(&shared), commands));
+            services.push(server::serve(port, service, acceptor, Arc::clone(&shared), commands));
         }
         let thread = std::thread::Builder::new().name("azure-standin".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -10,14 +10,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use std::net::SocketAddr;
+use socket2::{Domain, Socket, Type};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -39,19 +40,49 @@ pub enum Service {
     Himds,
 }
 
+/// A port on loopback that stays this service's, also while its link is cut.
+pub struct Port {
+    /// Where it is.
+    pub address: SocketAddr,
+    listener: std::net::TcpListener,
+    /// Bound to the same port and never listening: with it alone connections are refused, and nobody else gets the port.
+    kept: Socket,
+}
+
+impl Port {
+    /// A port that listens.
+    pub fn open() -> std::io::Result<Port> {
+        let kept = bound((Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = kept.local_addr()?.as_socket().expect("an IPv4 socket");
+        Ok(Port { address, listener: listen(address)?, kept })
+    }
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Beside the socket that keeps the port, and beside connections that were cut and are in TIME-WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = bound(address)?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
 /// Serves one port until it is told to stop.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    port: Port,
     service: Service,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     mut commands: UnboundedReceiver<Control>,
 ) {
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
+    let Port { address, listener, kept: _kept } = port;
     let mut listener = Some(TcpListener::from_std(listener).unwrap());
-    // While the link is cut: a socket that does not listen, so that connections are refused and nobody else gets the port.
-    let mut kept = None;
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
@@ -63,15 +94,17 @@ pub async fn serve(
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Control::Cut(done)) => {
-                    if listener.take().is_some() {
-                        kept = Some(keep(address).expect("the port was ours a moment ago"));
+                    if let Some(listener) = listener.take() {
+                        // To close it is not enough: a program that a test starts just now still has a copy of it.
+                        socket2::SockRef::from(&listener).shutdown(std::net::Shutdown::Both).unwrap();
                     }
                     connections.shutdown().await;
                     let _ = done.send(());
                 }
                 Some(Control::Restore(done)) => {
-                    if let Some(socket) = kept.take() {
-                        listener = Some(socket.listen(1024).expect("a port that was kept can be listened on"));
+                    if listener.is_none() {
+                        let again = listen(address).expect("a port that is kept can be listened on");
+                        listener = Some(TcpListener::from_std(again).unwrap());
                     }
                     let _ = done.send(());
                 }
@@ -84,15 +117,6 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
         }
     }
-}
-
-/// The port without a listener.
-fn keep(address: SocketAddr) -> std::io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    // Connections that were cut may still be in TIME-WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }
 
 async fn connection(
@@ -305,11 +329,23 @@ mod tests {
         // Nothing was ever connected here, so that no connection in TIME-WAIT has the port either.
         azure.cut(Endpoint::Arm);
         azure.cut(Endpoint::Arm);
-        let other = TcpSocket::new_v4().unwrap();
-        assert_eq!(other.bind(address).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+        let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        assert_eq!(other.bind(&address.into()).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
         assert!(std::net::TcpStream::connect(address).is_err());
         azure.restore(Endpoint::Arm);
         azure.restore(Endpoint::Arm);
         std::net::TcpStream::connect(address).unwrap();
+    }
+
+    #[test]
+    fn a_cut_is_in_effect_at_once_though_programs_are_started_meanwhile() {
+        let port = Port::open().unwrap();
+        // What a program between fork and exec has.
+        let copy = port.listener.try_clone().unwrap();
+        socket2::SockRef::from(&port.listener).shutdown(std::net::Shutdown::Both).unwrap();
+        assert!(std::net::TcpStream::connect(port.address).is_err());
+        let again = listen(port.address).unwrap();
+        std::net::TcpStream::connect(port.address).unwrap();
+        drop((copy, again));
     }
 }
