@@ -50,6 +50,7 @@ impl Role {
         Role::new(
             cluster,
             &[
+                "Microsoft.Authorization/permissions/read",
                 "Microsoft.Kubernetes/connectedClusters/read",
                 "Microsoft.KubernetesConfiguration/*/read",
                 "Microsoft.Resources/tags/read",

@@ -81,6 +81,7 @@ pub fn group(state: &State, call: &Call<'_>, group: &str) -> Result<Answer, Answ
 pub fn permissions(_state: &State, call: &Call<'_>) -> Result<Answer, Answer> {
     let scope = &call.question.path
         [..call.question.path.to_lowercase().find("/providers/microsoft.authorization").unwrap_or_default()];
+    call.require("Microsoft.Authorization/permissions/read", scope)?;
     let roles = call.principal.roles.iter().filter(|role| {
         let (outer, inner) = (role.scope.to_lowercase(), scope.to_lowercase());
         inner == outer || inner.starts_with(&format!("{outer}/"))

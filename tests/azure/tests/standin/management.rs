@@ -83,16 +83,31 @@ fn permissions_are_those_of_the_roles_that_hold_there() {
     let rig = Rig::new();
     let at =
         |scope: &str| format!("{scope}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01");
-    let actions = |scope: &str| {
-        let sets = rig.arm_as(DEVICE, "GET", &at(scope), Value::Null).json();
-        let sets = sets["value"].as_array().unwrap().clone();
-        sets.iter().map(|s| (s["actions"].clone(), s["dataActions"].clone())).collect::<Vec<_>>()
-    };
-    let mine = actions(&cluster_id("k3s-1").to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions"));
-    assert_eq!(mine.len(), 1);
-    assert!(mine[0].0.to_string().contains("Microsoft.Resources/tags/write"), "{mine:?}");
-    assert!(actions(&cluster_id("k3s-2")).is_empty());
-    assert!(actions(&rule_id())[0].1.to_string().contains("Microsoft.Insights/Telemetry/Write"));
+    let mine = cluster_id("k3s-1").to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions");
+    let sets = rig.arm_as(DEVICE, "GET", &at(&mine), Value::Null).json();
+    let sets = sets["value"].as_array().unwrap();
+    assert_eq!(sets.len(), 1);
+    assert!(sets[0]["actions"].to_string().contains("Microsoft.Resources/tags/write"), "{sets:?}");
+    assert!(sets[0]["dataActions"].as_array().unwrap().is_empty());
+    // To see one's own rights is a right, too.
+    for elsewhere in [cluster_id("k3s-2"), rule_id()] {
+        let refused = rig.arm_as(DEVICE, "GET", &at(&elsewhere), Value::Null).refusal();
+        assert_eq!(refused, (403, "AuthorizationFailed".to_owned()));
+    }
+}
+
+#[test]
+fn the_devices_role_is_the_one_that_the_template_defines() {
+    let template: Value = serde_json::from_str(include_str!("../../../../config/azure/arclet.json")).unwrap();
+    let resources = template["resources"].as_array().unwrap();
+    let role = resources.iter().find(|r| r["type"] == "Microsoft.Authorization/roleDefinitions").unwrap();
+    let permissions = &role["properties"]["permissions"][0];
+    let given = Role::device(&cluster_id("k3s-1"));
+    assert_eq!(permissions["actions"], json!(given.actions));
+    assert_eq!(permissions["dataActions"], json!(given.data_actions));
+    // Monitoring Metrics Publisher, by the id that it has in every tenant.
+    let publisher = template["variables"]["publisher"].as_str().unwrap();
+    assert!(publisher.contains("3913510d-42f4-4e42-8a64-420c390055eb"));
 }
 
 #[test]
