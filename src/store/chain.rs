@@ -348,9 +348,9 @@ impl Chain {
         } else if epoch.meta.records() > 0 {
             let path = epoch::path(&self.dir, number);
             let db = env.pool.get(&path)?;
-            let start = db.appended_below(&block::key(from.saturating_add(1), 0))?;
+            let start = db.key_below(&block::key(from.saturating_add(1), 0))?;
             let start = start.as_deref().and_then(block::seq_of).unwrap_or(0);
-            db.visit_appended(&block::key(start, 0), |_, bytes| step(bytes))?;
+            db.visit(&block::key(start, 0), |_, bytes| step(bytes))?;
             // Opening it to read writes too: a snapshot, a segment.
             let log = db.log_allocated();
             (self.epochs[at].allocated, self.epochs[at].log) = (files::allocated(&path), log);
@@ -485,10 +485,10 @@ impl Chain {
     }
 }
 
-fn write(db: Inner<&mut Database>, blocks: &[block::Block]) -> Inner<u64> {
+fn write(db: Inner<&Database>, blocks: &[block::Block]) -> Inner<u64> {
     let db = db?;
     for block in blocks {
-        db.append(&block.key, &block.bytes)?;
+        db.insert(&block.key, &block.bytes)?;
     }
     db.sync()?;
     Ok(db.log_allocated())

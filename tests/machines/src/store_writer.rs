@@ -21,9 +21,8 @@ const KEEP: u64 = 1500;
 /// Batches are no larger.
 const BATCH: u64 = 12;
 static NO_SYNC: std::sync::OnceLock<()> = std::sync::OnceLock::new();
-// Rare: opening another database syncs on its own, and the control is to be caught between such moments.
-const STATE: u64 = 100;
-const DOCUMENT: u64 = 400;
+const STATE: u64 = 10;
+const DOCUMENT: u64 = 50;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,7 +54,7 @@ fn open(dir: &Path) -> Result<(Store, Vec<String>), StoreError> {
         cache_quota: 8 << 20,
         // Without a sync the key's file would be the first to go, and the control is to show lost records.
         key: NO_SYNC.get().map(|()| Box::new([5; 32])),
-        epoch_bytes: 64 << 10,
+        epoch_bytes: 24 << 10,
     })?;
     Ok((store, report.notes))
 }
@@ -81,7 +80,7 @@ fn write(dir: &Path) -> Result<Never, StoreError> {
         }
         store.enqueue(&batch)?;
         for number in (next..next + count).filter(|n| n.is_multiple_of(DOCUMENT)) {
-            store.doc_put("document", &document(number), number % (2 * DOCUMENT) == DOCUMENT)?;
+            store.doc_put("document", &document(number), number.is_multiple_of(2 * DOCUMENT))?;
         }
         for number in next..next + count {
             // Nobody to tell when nobody listens: the cut is what ends this program.
@@ -89,7 +88,7 @@ fn write(dir: &Path) -> Result<Never, StoreError> {
         }
         let _ = out.flush();
         next += count;
-        if next % 300 < count && next > KEEP {
+        if next % 100 < count && next > KEEP {
             deliver(&mut store, next - KEEP)?;
         }
     }
