@@ -297,3 +297,53 @@ const IDLE_AFTER: Duration = Duration::from_secs(5);
 const TAKEN_TOGETHER: usize = 256;
 /// Bound of one commit, so that an epoch does not grow far beyond its size.
 const GROUP_BYTES: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{ClockState, Stamp};
+
+    fn options(dir: &std::path::Path) -> Options {
+        let key = Some(Box::new([1; 32]));
+        let dir = dir.to_owned();
+        Options { dir, quotas: [1 << 30; Lane::ALL.len()], cache_quota: 1 << 30, key, epoch_bytes: 64 << 10 }
+    }
+
+    fn beat(n: u64) -> Vec<(Lane, Record)> {
+        let stamp = Stamp { boot: [1; 16], mono_ms: n, wall_ms: 0, clock: ClockState::Synced };
+        vec![(
+            Lane::Report,
+            Record { stream: Stream::Heartbeat, key: "k".into(), stamp, body: b"{}".to_vec() },
+        )]
+    }
+
+    #[test]
+    fn concurrent_enqueues_are_each_answered_with_their_own_name_and_closing_frees_the_directory() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (handle, report) = Handle::spawn(options(dir.path())).expect("spawned");
+        let answers: Vec<_> = (0..500).map(|n| handle.enqueue(beat(n))).collect();
+        for (seq, answer) in (1..).zip(answers) {
+            let ids = answer.blocking_recv().expect("answered").expect("taken");
+            assert_eq!(ids, [MessageId::new(&report.id, Lane::Report, seq)]);
+        }
+        handle.close().blocking_recv().expect("closed");
+        let (handle, _) = Handle::spawn(options(dir.path())).expect("the lock is free");
+        let kept =
+            handle.read(Lane::Report, Stream::Heartbeat, 1000, 1 << 20).blocking_recv().expect("answered");
+        let numbers: Vec<u64> = kept.expect("read").iter().map(|k| k.record.stamp.mono_ms).collect();
+        assert_eq!(numbers, (0..500).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_panic_closes_the_answer_it_came_over_and_the_store_goes_on_with_all_it_had() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (handle, _) = Handle::spawn(options(dir.path())).expect("spawned");
+        handle.enqueue(beat(0)).blocking_recv().expect("answered").expect("taken");
+        let answer: Answer<()> = handle.work(|_| panic!("on purpose"));
+        assert!(answer.blocking_recv().is_err(), "no answer, and no hanging");
+        handle.enqueue(beat(1)).blocking_recv().expect("answered").expect("taken");
+        let kept =
+            handle.read(Lane::Report, Stream::Heartbeat, 10, 1 << 20).blocking_recv().expect("answered");
+        assert_eq!(kept.expect("read").iter().map(|k| k.seq).collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -49,16 +49,28 @@ pub(super) struct Keyed {
     pub(super) index: BTreeMap<String, Doc>,
     generation: u64,
     pub(super) allocated: u64,
+    /// Documents that damage has taken, until somebody books them.
+    pub(super) lost: u64,
 }
 
 impl Keyed {
     /// Nothing yet; `salvage` has the opening.
     pub(super) fn empty(dir: PathBuf, number: u32) -> Keyed {
-        Keyed { dir, number, index: BTreeMap::new(), generation: 0, allocated: 0 }
+        Keyed { dir, number, index: BTreeMap::new(), generation: 0, allocated: 0, lost: 0 }
     }
 
     /// Keeps documents, all of them durably with one sync, or says why not. Older ones of the same names go.
     pub(super) fn put(&mut self, env: &mut Env, drafts: &[Draft<'_>]) -> Inner<()> {
+        match self.try_put(env, drafts) {
+            Err(Trouble::Damaged(why)) => {
+                self.salvage(env, &why)?;
+                self.try_put(env, drafts)
+            }
+            done => done,
+        }
+    }
+
+    fn try_put(&mut self, env: &mut Env, drafts: &[Draft<'_>]) -> Inner<()> {
         self.make_writable(env)?;
         let path = self.path();
         let mut docs = Vec::new();
@@ -146,7 +158,7 @@ impl Keyed {
     pub(super) fn compact(&mut self, env: &mut Env) -> Inner<()> {
         let old = self.path();
         let mut next = Keyed::empty(self.dir.clone(), self.number + 1);
-        next.generation = self.generation;
+        (next.generation, next.lost) = (self.generation, self.lost);
         let names: Vec<String> = self.index.keys().cloned().collect();
         let build = |env: &mut Env, next: &mut Keyed| {
             next.begin(env)?;

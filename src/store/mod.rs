@@ -13,8 +13,9 @@
 //! The rooms, from the medium up (docs/decisions/0001-store.md has the layout on disk and the measurements):
 //!
 //! ```text
-//! handle    the thread, group commit           outbox, state, cache   the store's face, policies
-//! open      format, lock, id                   chain, recover         one lane's epochs; damage
+//! handle    the thread, group commit           outbox, enqueue        the store's face, policies
+//! open      format, lock, id                   state, cache           its two other faces
+//! chain     one lane's epochs                  recover, repair        what a crash or damage has left of them
 //! space     who yields when the disk is full   keyed, salvage         documents by name; damage
 //! pool      at most two open databases         epoch, block, frame    what is on the medium, and checks itself
 //! database  sled, made safe                    ledger, attempts       small files overwritten in place (slots)
@@ -26,6 +27,7 @@ mod bytes;
 mod cache;
 mod chain;
 mod database;
+mod enqueue;
 mod epoch;
 mod error;
 mod files;
@@ -37,6 +39,7 @@ mod open;
 mod outbox;
 mod pool;
 mod recover;
+mod repair;
 mod salvage;
 mod seal;
 mod slots;

@@ -27,6 +27,9 @@ pub struct OpenReport {
     pub notes: Vec<String>,
 }
 
+/// The directories of the databases by name: the state lane's, and the cache.
+pub(super) const KEYED: [&str; 2] = ["state", "cache"];
+
 /// The lanes that are queues.
 pub(super) const QUEUES: [Lane; 4] = [Lane::Report, Lane::Audit, Lane::Logs, Lane::Metrics];
 
@@ -75,16 +78,16 @@ impl Store {
         if books_lost {
             skip_numbers(&mut env, &mut chains)?;
         }
-        let mut keyed = |env: &mut Env, name: &str| -> Inner<(Keyed, u64)> {
+        let mut keyed = |env: &mut Env, name: &str| -> Inner<Keyed> {
             let dir = root.join(name);
             with_room(env, &mut chains, &reserve, Purpose::Keep, |env, _| Keyed::open(env, dir.clone()))
         };
-        let (state, state_lost) = keyed(&mut env, "state")?;
-        let (cache, _) = keyed(&mut env, "cache")?;
+        let state = keyed(&mut env, KEYED[0])?;
+        let cache = keyed(&mut env, KEYED[1])?;
         let newest = state.index.values().map(|doc| doc.tag).max().unwrap_or(0);
         env.ledger.take(Lane::State, newest);
-        if found != Found::Whole || state_lost > 0 {
-            env.ledger.update(Lane::State, |books| books.lost_damage += state_lost)?;
+        if found != Found::Whole {
+            env.ledger.update_all(|_| ())?;
         }
         if known.is_none() {
             // Last: a store without it is not finished, or has lost it and has its id in the ledger.
@@ -92,9 +95,10 @@ impl Store {
         }
         reserve.fill();
         env.pool.close_all();
-        let report = OpenReport { id: env.ledger.id, notes: env.notes.clone() };
         let mut store = Store { options, env, chains, state, cache, sealer, reserve, _lock: lock };
+        store.book_state_loss()?;
         store.purge_delivered_state();
+        let report = OpenReport { id: store.id(), notes: store.env.notes.clone() };
         Ok((store, report))
     }
 }

@@ -16,14 +16,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 impl Keyed {
-    /// Opens the documents in `dir`. Gives how many were lost to damage, as far as anybody knows.
-    pub(super) fn open(env: &mut Env, dir: PathBuf) -> Inner<(Keyed, u64)> {
+    /// Opens the documents in `dir`.
+    pub(super) fn open(env: &mut Env, dir: PathBuf) -> Inner<Keyed> {
         files::make_dir(&dir)?;
         files::empty_trash(&dir);
         let number = in_use(&dir);
         let mut this = Keyed::empty(dir, number);
         if number == 0 {
-            return Ok((this, 0));
+            return Ok(this);
         }
         let path = this.path();
         let copy = this.dir.join(BEFORE);
@@ -31,18 +31,17 @@ impl Keyed {
         if !copy.exists() && std::fs::copy(path.join(DB), &copy).is_err() {
             let _ = std::fs::remove_file(&copy);
         }
-        let lost = match this.load(env) {
-            Ok(()) => 0,
+        match this.load(env) {
             Err(Trouble::Damaged(why)) => this.salvage(env, &why)?,
-            Err(other) => return Err(other),
-        };
+            other => other?,
+        }
         let _ = std::fs::remove_file(&copy);
-        Ok((this, lost))
+        Ok(this)
     }
 
-    /// Sets the database aside, and makes a new one of all documents that its raw bytes still hold. Gives how many of those
-    /// that it should hold are gone.
-    pub(super) fn salvage(&mut self, env: &mut Env, why: &str) -> Inner<u64> {
+    /// Sets the database aside, and makes a new one of all documents that its raw bytes still hold. How many are gone is
+    /// added to `lost`, as far as anybody knows.
+    pub(super) fn salvage(&mut self, env: &mut Env, why: &str) -> Inner<()> {
         let old = self.path();
         env.pool.close(&old);
         let expected = keyed::hint(&old).map_or(self.index.len() as u64, |(_, count)| count);
@@ -73,10 +72,12 @@ impl Keyed {
         env.pool.forget(&old);
         files::set_aside(&old, 1)?;
         let _ = std::fs::remove_file(&copy);
+        next.lost = self.lost;
         *self = next;
         let (saved, lost) = (self.index.len(), expected.saturating_sub(self.index.len() as u64));
+        self.lost += lost;
         env.note(format!("{} was not whole ({why}): {saved} documents saved, {lost} lost", old.display()));
-        Ok(lost)
+        Ok(())
     }
 }
 

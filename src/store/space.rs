@@ -24,6 +24,7 @@ pub(super) enum Purpose {
 /// A file that is there to be removed when the disk is full.
 #[derive(Debug)]
 pub(super) struct Reserve {
+    root: PathBuf,
     path: PathBuf,
     len: u64,
 }
@@ -31,7 +32,11 @@ pub(super) struct Reserve {
 impl Reserve {
     /// Of two epochs, as they are on the medium.
     pub(super) fn new(root: &Path, epoch_bytes: u64) -> Reserve {
-        Reserve { path: root.join("reserve"), len: 2 * (epoch_bytes * 4 + (128 << 10)) }
+        Reserve {
+            root: root.to_owned(),
+            path: root.join("reserve"),
+            len: 2 * (epoch_bytes * 4 + (128 << 10)),
+        }
     }
 
     /// Makes the file if it is not there, and there is room: it must not take what the lanes need.
@@ -48,6 +53,17 @@ impl Reserve {
             log::debug!("store: no reserve: {e}");
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+
+    /// Removes damaged databases of documents that were kept to be looked at; false if there were none.
+    fn remove_evidence(&self) -> bool {
+        let mut removed = false;
+        for dir in super::open::KEYED.map(|name| self.root.join(name)) {
+            for name in files::names(&dir).iter().filter(|n| n.starts_with(files::BAD)) {
+                removed |= std::fs::remove_dir_all(dir.join(name)).is_ok();
+            }
+        }
+        removed
     }
 
     /// Gives the space away; false if it was given already.
@@ -73,7 +89,7 @@ pub(super) fn make_room(
         chain.sweep(env)?;
         chain.remove_evidence();
     }
-    if chains.iter().map(Chain::allocated).sum::<u64>() < before {
+    if reserve.remove_evidence() || chains.iter().map(Chain::allocated).sum::<u64>() < before {
         return Ok(true);
     }
     let telemetry = [Lane::Metrics, Lane::Logs];

@@ -57,12 +57,8 @@ impl Store {
         let (mut out, mut room): (Vec<(Seq, Record)>, usize) = (Vec::new(), max_bytes);
         for (seq, name) in waiting.into_iter().take(max_records.max(1)) {
             let Store { env, chains, state, reserve, .. } = self;
-            let before = state.index.len() as u64;
             let content = with_room(env, chains, reserve, Purpose::Keep, |env, _| state.get(env, &name))?;
-            let lost = before.saturating_sub(self.state.index.len() as u64);
-            if lost > 0 {
-                self.env.ledger.update(Lane::State, |books| books.lost_damage += lost)?;
-            }
+            self.book_state_loss()?;
             // Salvage may have brought an older value of the key.
             let same = self.state.index.get(&name).is_some_and(|doc| doc.tag == seq);
             let Some(record) = content.filter(|_| same).as_deref().and_then(block::decode) else { continue };
@@ -73,6 +69,16 @@ impl Store {
             out.push((seq, record));
         }
         Ok(out)
+    }
+
+    /// Counts the values that damage has taken.
+    pub(super) fn book_state_loss(&mut self) -> Inner<()> {
+        let lost = self.state.lost;
+        if lost > 0 {
+            self.env.ledger.update(Lane::State, |books| books.lost_damage += lost)?;
+            self.state.lost = 0;
+        }
+        Ok(())
     }
 
     pub(super) fn pass_state(

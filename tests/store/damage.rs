@@ -314,3 +314,19 @@ fn a_database_on_which_two_starts_ended_is_set_aside_before_a_third_and_its_reco
     assert!(notes.contains("2 starts ended"), "{notes}");
     assert_eq!(stats(&store, Lane::Report).lost_damage, 0);
 }
+
+#[test]
+fn a_cache_that_breaks_while_it_is_in_use_takes_new_documents_at_once() {
+    let dir = home();
+    let mut store = open(dir.path());
+    store.doc_put("before", &[1; 9_000], false).unwrap();
+    store.idle();
+    cut(&dir.path().join("cache/k00000001/db"), 5_000);
+    std::fs::write(dir.path().join("cache/k00000001/conf"), "segment_size: 17").unwrap();
+    store.doc_put("after", &[2; 9_000], false).unwrap();
+    assert_eq!(store.doc_get("after").unwrap(), Some(vec![2; 9_000]));
+    let before = store.doc_get("before").unwrap();
+    assert!(before.is_none() || before == Some(vec![1; 9_000]));
+    store.close();
+    assert_eq!(open(dir.path()).doc_get("after").unwrap(), Some(vec![2; 9_000]));
+}
