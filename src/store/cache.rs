@@ -2,8 +2,9 @@
 //!
 //! A lost document is `None` and means "fetch it again", never "nothing is desired".
 
+use super::document::Draft;
 use super::error::{StoreError, Trouble};
-use super::keyed::{Draft, MAX_NAME};
+use super::keyed::MAX_NAME;
 use super::outbox::Store;
 use super::slots::Sync;
 use super::space::{Purpose, with_room};

@@ -15,9 +15,10 @@
 //! ```text
 //! handle    the thread, group commit           outbox, enqueue        the store's face, policies
 //! open      format, lock, id                   state, cache           its two other faces
-//! chain     one lane's epochs                  recover, repair        what a crash or damage has left of them
-//! space     who yields when the disk is full   keyed, salvage         documents by name; damage
-//! pool      at most two open databases         epoch, block, frame    what is on the medium, and checks itself
+//! chain     one lane's epochs, written         recover, repair        what a crash or damage has left of them
+//! delivery  one lane's epochs, read            keyed, salvage         documents by name; damage
+//! space     who yields when the disk is full   epoch, block           what is on the medium, and checks itself
+//! pool      at most two open databases         document, frame        the same of documents
 //! database  sled, made safe                    ledger, attempts       small files overwritten in place (slots)
 //! ```
 
@@ -27,6 +28,8 @@ mod bytes;
 mod cache;
 mod chain;
 mod database;
+mod delivery;
+mod document;
 mod enqueue;
 mod epoch;
 mod error;

@@ -3,8 +3,9 @@
 //! Policies live here (who is refused, who drops what); how a lane is kept is `chain`, how documents are is `keyed`.
 
 use super::chain::{Chain, Env};
+use super::document::Draft;
 use super::error::{Inner, StoreError, Trouble};
-use super::keyed::{Draft, Keyed, MAX_NAME};
+use super::keyed::{Keyed, MAX_NAME};
 use super::seal::Sealer;
 use super::slots::Sync;
 use super::space::{Purpose, Reserve, with_room};

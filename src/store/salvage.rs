@@ -5,10 +5,11 @@
 
 use super::chain::Env;
 use super::database::DB;
+use super::document::{self, Doc};
 use super::error::{Inner, Trouble};
 use super::files;
 use super::frame::{self, Frame, Kind, MAX_FRAME};
-use super::keyed::{self, Doc, Keyed};
+use super::keyed::{self, Keyed};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -121,7 +122,7 @@ fn survey(log: &Path) -> Inner<(Vec<(String, Doc)>, Places)> {
             if newer {
                 places.insert(frame.key.to_vec(), (frame.generation, base + at as u64, frame.len));
                 if frame.kind != Kind::Chunk {
-                    manifests.insert(frame.key.to_vec(), (frame.generation, keyed::document(&frame)));
+                    manifests.insert(frame.key.to_vec(), (frame.generation, document::document(&frame)));
                 }
             }
         });

@@ -3,8 +3,9 @@
 //! A delivered value is gone when the cursor has passed its number; removing its document only saves space.
 
 use super::block;
+use super::document::Draft;
 use super::error::{Inner, StoreError, Trouble};
-use super::keyed::{Draft, MAX_NAME};
+use super::keyed::MAX_NAME;
 use super::ledger::LaneBooks;
 use super::outbox::{MAX_QUARANTINED, Store};
 use super::slots::Sync;
