@@ -90,6 +90,8 @@ fn a_stalled_endpoint_delays_no_other() {
     let rig = Rig::new(Setup { report, ..Setup::default() });
     let mut agent = rig.start();
     delivers(&rig, "at first");
+    // Or the first whole report would already have what is to be a change.
+    eventually("a whole report", || rig.arrived("whole").pop());
     // Resource Manager and the cluster stall: heartbeats go on.
     rig.azure.set_fault(Endpoint::Arm, Fault::Stall, None);
     rig.k3s.set_fault(Some(k3s_standin::Fault::Stalled));
