@@ -94,10 +94,13 @@ fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let clock = Clock::new();
     let start = clock.now().mono;
     while !so() {
-        assert!(clock.now().mono.since(start) < Duration::from_secs(60), "{what}: not within a minute");
+        assert!(clock.now().mono.since(start) < PATIENCE, "{what}: not within a minute");
         rest(Duration::from_millis(100));
     }
 }
+
+/// Turns a hang into a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A pause between two tries; what is waited for is asked for, never timed.
 fn rest(time: Duration) {
@@ -279,13 +282,12 @@ fn the_agents_own_access_is_made_works_is_small_and_ends_with_its_secret() {
         let missing = |rig: &Rig| {
             install::plan(&rig.client).unwrap().iter().all(|step| step.state == install::State::Missing)
         };
-        eventually("what an earlier run removed is gone", || missing(rig));
-        let made = install::apply_all(&rig.client).unwrap();
-        let again = install::apply_all(&rig.client).unwrap();
+        let made = install::apply_all(&rig.client, PATIENCE, &mut rest).unwrap();
+        let again = install::apply_all(&rig.client, PATIENCE, &mut rest).unwrap();
         assert_eq!(made.len(), again.len());
         assert!(again.iter().all(|step| step.state == install::State::Ours), "{again:?}");
 
-        let token = install::wait_token(&rig.client, Duration::from_secs(60), &mut rest).unwrap();
+        let token = install::wait_token(&rig.client, PATIENCE, &mut rest).unwrap();
         let limited = install::limited(&rig.connection, token);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kubeconfig");
@@ -323,6 +325,10 @@ fn the_agents_own_access_is_made_works_is_small_and_ends_with_its_secret() {
         let removed = install::remove_all(&rig.client).unwrap();
         assert!(removed.contains(&("Secret arclet/arclet-token".into(), Deleted::NotThere)), "{removed:?}");
         assert!(removed.contains(&("ClusterRole arclet-metadata".into(), Deleted::Yes)), "{removed:?}");
+        // At once, while the namespace may still be on its way out: what is made outlives it.
+        install::apply_all(&rig.client, PATIENCE, &mut rest).unwrap();
+        install::wait_token(&rig.client, PATIENCE, &mut rest).unwrap();
+        install::remove_all(&rig.client).unwrap();
         eventually("everything is gone", || missing(rig));
     });
 }
@@ -334,7 +340,7 @@ fn what_is_somebody_elses_is_neither_taken_over_nor_removed() {
         let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": {"name": "arclet-metadata"}, "rules": []});
         rig.apply(&role, "somebody-else").unwrap();
-        let reason = refused(install::apply_all(&rig.client).map(drop));
+        let reason = refused(install::apply_all(&rig.client, PATIENCE, &mut rest).map(drop));
         assert_eq!(reason.code, "NotOurs");
         assert!(reason.message.contains("ClusterRole arclet-metadata"), "{reason}");
         let removed = install::remove_all(&rig.client).unwrap();

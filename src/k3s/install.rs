@@ -30,7 +30,7 @@ pub const OWNER_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "arclet")
 pub const FIELD_MANAGER: &str = "arclet-connect";
 
 const OBJECTS: &str = include_str!("../../config/rbac.yaml");
-/// Between two looks for the token. The cluster's controller needs a few milliseconds for it.
+/// Between two looks for what the cluster's controllers do. They need milliseconds for a token, seconds for a namespace.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the cluster has of an object.
@@ -40,6 +40,8 @@ pub enum State {
     Missing,
     /// Ours: connecting sets it right.
     Ours,
+    /// Ours and on its way out, as a namespace is for seconds after `disconnect`: connecting waits for its end.
+    Leaving,
     /// Somebody else's object of that name: connecting refuses.
     Foreign,
 }
@@ -94,7 +96,12 @@ pub fn plan(client: &Client) -> Result<Vec<Step>, Outcome> {
         if let Some(mut found) = client.get(&step.resource, step.namespace(), step.name())? {
             let (label, owner) = OWNER_LABEL;
             let ours = found.pointer("/metadata/labels").and_then(|l| l.get(label)).and_then(Value::as_str);
-            step.state = if ours == Some(owner) { State::Ours } else { State::Foreign };
+            let leaving = found.pointer("/metadata/deletionTimestamp").is_some();
+            step.state = match ours == Some(owner) {
+                true if leaving => State::Leaving,
+                true => State::Ours,
+                false => State::Foreign,
+            };
             step.uid = found.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
             forget_secrets(&mut found);
         }
@@ -103,9 +110,14 @@ pub fn plan(client: &Client) -> Result<Vec<Step>, Outcome> {
     Ok(steps)
 }
 
-/// Makes or mends every object; nothing at all if one of them is somebody else's. Returns what was found before.
-pub fn apply_all(client: &Client) -> Result<Vec<Step>, Outcome> {
-    let steps = plan(client)?;
+/// Makes or mends every object; nothing at all if one of them is somebody else's, or is still being deleted after
+/// `patience`. `pause` waits between two looks. Returns what was found before.
+pub fn apply_all(
+    client: &Client,
+    patience: Duration,
+    pause: &mut dyn FnMut(Duration),
+) -> Result<Vec<Step>, Outcome> {
+    let steps = settled(client, patience, pause)?;
     if let Some(foreign) = steps.iter().find(|step| step.state == State::Foreign) {
         let (label, owner) = OWNER_LABEL;
         let message = format!("{} is there already and is not arclet's", foreign.title());
@@ -119,6 +131,29 @@ pub fn apply_all(client: &Client) -> Result<Vec<Step>, Outcome> {
         forget_secrets(&mut client.apply(&step.object, FIELD_MANAGER, true)?);
     }
     Ok(steps)
+}
+
+/// The plan, once nothing in it is on its way out: what is made in a namespace that leaves would leave with it.
+fn settled(
+    client: &Client,
+    patience: Duration,
+    pause: &mut dyn FnMut(Duration),
+) -> Result<Vec<Step>, Outcome> {
+    let start = client.clock().now().mono;
+    loop {
+        let steps = plan(client)?;
+        let Some(leaving) = steps.iter().find(|step| step.state == State::Leaving) else { return Ok(steps) };
+        if client.clock().now().mono.since(start) > patience {
+            let kind = leaving.resource.kind.to_lowercase();
+            let message =
+                format!("{} is being deleted, and is still there after {patience:?}", leaving.title());
+            return Err(Outcome::Unreachable(Reason::new("Leaving", message).cure(format!(
+                "kubectl get {kind} {} -o yaml says in status.conditions what it waits for",
+                leaving.name()
+            ))));
+        }
+        pause(PAUSE);
+    }
 }
 
 #[derive(Deserialize)]
@@ -176,7 +211,7 @@ pub fn remove_all(client: &Client) -> Result<Vec<(String, Deleted)>, Outcome> {
         let outcome = match step.state {
             State::Missing => Deleted::NotThere,
             State::Foreign => Deleted::AnotherOne,
-            State::Ours => {
+            State::Ours | State::Leaving => {
                 client.delete(&step.resource, step.namespace(), step.name(), step.uid.as_deref())?
             }
         };

@@ -20,6 +20,19 @@ fn everything_that_connect_made_goes_and_a_second_time_there_is_nothing_to_do() 
 }
 
 #[test]
+fn connecting_again_at_once_waits_for_the_namespace_that_still_goes() {
+    let rig = Rig::with_cluster();
+    rig.connect(&[]).ok();
+    rig.disconnect(&[]).ok();
+    rig.connect(&[]).ok();
+    assert!(
+        rig.agent_works() && rig.objects().contains(&"Namespace arclet".to_owned()),
+        "{:?}",
+        rig.objects()
+    );
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let rig = Rig::with_cluster();
     rig.connect(&[]).ok();

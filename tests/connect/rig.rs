@@ -142,7 +142,7 @@ impl Rig {
         k3s::Client::new(kubeconfig::load(kubeconfig).unwrap(), Clock::new()).unwrap()
     }
 
-    /// Names of arclet's objects in the cluster.
+    /// Names of arclet's objects in the cluster, without what is on its way out.
     pub fn objects(&self) -> Vec<String> {
         let client = self.client(&self.path("admin.yaml"));
         let kinds = [
@@ -156,6 +156,9 @@ impl Rig {
         for (version, kind) in kinds {
             let resource = Resource::known(version, kind).unwrap();
             for object in client.list(&resource, None, "app.kubernetes.io/managed-by=arclet").unwrap() {
+                if object["metadata"].get("deletionTimestamp").is_some() {
+                    continue;
+                }
                 names.push(format!("{kind} {}", object["metadata"]["name"].as_str().unwrap()));
             }
         }

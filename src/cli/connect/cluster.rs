@@ -89,7 +89,10 @@ fn objects(client: &Client, checks: &mut Checks) -> Option<Vec<String>> {
         }
     });
     let missing = |plan: &Vec<install::Step>| -> Vec<String> {
-        plan.iter().filter(|step| step.state == State::Missing).map(install::Step::title).collect()
+        plan.iter()
+            .filter(|step| matches!(step.state, State::Missing | State::Leaving))
+            .map(install::Step::title)
+            .collect()
     };
     let plan = checks.take("objects", plan, |plan| match missing(plan).len() {
         0 => "all there, all arclet's".to_owned(),

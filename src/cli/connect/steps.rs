@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// For the cluster to fill a Secret, and for a new role to take effect.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that takes a moment.
 const MOMENT: Duration = Duration::from_millis(200);
 /// Between two looks at a resource that an earlier run asked for.
@@ -161,7 +161,7 @@ fn in_cluster(ready: &Ready<'_>, journal: &mut Journal, done: &mut Checks) -> Re
     let mut connection = if cluster.own {
         cluster.connection.clone()
     } else {
-        let steps = install::apply_all(&cluster.client).map_err(reason_of)?;
+        let steps = install::apply_all(&cluster.client, PATIENCE, &mut pause).map_err(reason_of)?;
         done.ok("cluster", format!("{} objects are arclet's and as they should be", steps.len()));
         let token = install::wait_token(&cluster.client, PATIENCE, &mut pause).map_err(reason_of)?;
         install::limited(&cluster.connection, token)

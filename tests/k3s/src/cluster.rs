@@ -27,8 +27,13 @@ pub struct Cluster {
     /// Tokens of TokenRequest, with namespace and name of their ServiceAccount.
     pub granted: HashMap<String, (String, String)>,
     pub ca_pem: String,
+    /// Namespaces on their way out, and how many looks at each are left until it is gone.
+    leaving: HashMap<String, u32>,
     resource_version: u64,
 }
+
+/// So long stays a deleted namespace: on a real server its controller first removes what is in it.
+const LOOKS: u32 = 2;
 
 pub fn key(kind: &Kind, namespace: &str, name: &str) -> Key {
     let namespace = if kind.namespaced { namespace } else { "" };
@@ -44,6 +49,7 @@ impl Cluster {
             expire_pages: 0,
             granted: HashMap::new(),
             ca_pem: ca_pem.to_owned(),
+            leaving: HashMap::new(),
             resource_version: 100,
         };
         for name in ["default", "kube-system"] {
@@ -87,11 +93,33 @@ impl Cluster {
         }
     }
 
+    /// Whether a namespace takes nothing new any more.
+    pub fn is_leaving(&self, namespace: &str) -> bool {
+        self.leaving.contains_key(namespace)
+    }
+
+    /// Somebody looks at an object: a namespace on its way out is gone after a few looks.
+    pub fn looked_at(&mut self, kind: &Kind, name: &str) {
+        let Some(left) = self.leaving.get_mut(name).filter(|_| kind.kind == "Namespace") else { return };
+        *left -= 1;
+        if *left == 0 {
+            self.leaving.remove(name);
+            self.objects.remove(&key(kind, "", name));
+        }
+    }
+
     /// Removes an object with what belongs to it: a namespace's objects, a ServiceAccount's token Secrets.
     pub fn remove(&mut self, kind: &Kind, namespace: &str, name: &str) {
+        if kind.kind == "Namespace" {
+            self.objects.retain(|(_, in_namespace, _), _| in_namespace != name);
+            if let Some(stored) = self.objects.get_mut(&key(kind, "", name)) {
+                stored.object["metadata"]["deletionTimestamp"] = json!("2026-11-23T00:00:00Z");
+                self.leaving.entry(name.to_owned()).or_insert(LOOKS);
+            }
+            return;
+        }
         self.objects.remove(&key(kind, namespace, name));
         match kind.kind {
-            "Namespace" => self.objects.retain(|(_, in_namespace, _), _| in_namespace != name),
             "ServiceAccount" => {
                 self.objects.retain(|(plural, in_namespace, _), stored| {
                     !(plural == "/secrets"

@@ -215,10 +215,13 @@ fn object(cluster: &mut Cluster, user: &User, question: &Question, group: &str, 
         return forbidden(user, &deed, name);
     }
     match verb {
-        "get" => match cluster.get(kind, namespace, name) {
-            Some(stored) => Answer::ok(&stored.object),
-            None => not_found(kind, name),
-        },
+        "get" => {
+            cluster.looked_at(kind, name);
+            match cluster.get(kind, namespace, name) {
+                Some(stored) => Answer::ok(&stored.object),
+                None => not_found(kind, name),
+            }
+        }
         "list" => list(cluster, kind, namespace, &query),
         "patch" => patch(cluster, kind, namespace, name, &query, question),
         _ => delete(cluster, kind, namespace, name, &question.body),
@@ -301,6 +304,13 @@ fn patch(
     }
     if kind.namespaced && cluster.get(Kind::find("", "namespaces").unwrap(), "", namespace).is_none() {
         return not_found(Kind::find("", "namespaces").unwrap(), namespace);
+    }
+    if kind.namespaced && cluster.is_leaving(namespace) && cluster.get(kind, namespace, name).is_none() {
+        let message = format!(
+            "{} \"{name}\" is forbidden: unable to create new content in namespace {namespace} because it is being terminated",
+            kind.plural
+        );
+        return Answer::detailed(403, "Forbidden", &message, json!({"name": name, "kind": kind.plural}));
     }
     let old = cluster.get(kind, namespace, name);
     let existed = old.is_some();
