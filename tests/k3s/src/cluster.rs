@@ -119,17 +119,13 @@ impl Cluster {
             return;
         }
         self.objects.remove(&key(kind, namespace, name));
-        match kind.kind {
-            "ServiceAccount" => {
-                self.objects.retain(|(plural, in_namespace, _), stored| {
-                    !(plural == "/secrets"
-                        && in_namespace == namespace
-                        && stored.object["metadata"]["annotations"]["kubernetes.io/service-account.name"]
-                            == name)
-                });
-                self.granted.retain(|_, account| account.0 != namespace || account.1 != name);
-            }
-            _ => {}
+        if kind.kind == "ServiceAccount" {
+            self.objects.retain(|(plural, in_namespace, _), stored| {
+                !(plural == "/secrets"
+                    && in_namespace == namespace
+                    && stored.object["metadata"]["annotations"]["kubernetes.io/service-account.name"] == name)
+            });
+            self.granted.retain(|_, account| account.0 != namespace || account.1 != name);
         }
     }
 }
