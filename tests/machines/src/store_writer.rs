@@ -72,7 +72,15 @@ enum Never {}
 fn write(dir: &Path) -> Result<Never, StoreError> {
     let (mut store, _) = open(dir)?;
     let mut next = match newest(&mut store)? {
-        Some(number) => number + 1,
+        Some(number) => {
+            if !control() {
+                // The cut may have come between this record and what goes with it, which nobody would write any more.
+                let (state, kept) = (number / STATE * STATE, number / DOCUMENT * DOCUMENT);
+                store.enqueue(&[(Lane::State, record(state, 40))])?;
+                put_document(&mut store, kept)?;
+            }
+            number + 1
+        }
         None => 0,
     };
     let mut out = std::io::stdout().lock();
@@ -88,7 +96,7 @@ fn write(dir: &Path) -> Result<Never, StoreError> {
         }
         store.enqueue(&batch)?;
         for number in (next..next + count).filter(|n| !control() && n.is_multiple_of(DOCUMENT)) {
-            store.doc_put("document", &document(number), number.is_multiple_of(2 * DOCUMENT))?;
+            put_document(&mut store, number)?;
         }
         for number in next..next + count {
             // Nobody to tell when nobody listens: the cut is what ends this program.
@@ -100,6 +108,10 @@ fn write(dir: &Path) -> Result<Never, StoreError> {
             deliver(&mut store, next - KEEP)?;
         }
     }
+}
+
+fn put_document(store: &mut Store, number: u64) -> Result<(), StoreError> {
+    store.doc_put("document", &document(number), number.is_multiple_of(2 * DOCUMENT))
 }
 
 /// Delivers all records below `number`.
