@@ -1,7 +1,8 @@
 //! Listeners and connections: accepted, counted, cut off; each request goes to its endpoint or to a fault.
 
+use crate::counted::Counted;
 use crate::fault::{Endpoint, Fault};
-use crate::state::{Counters, Seen};
+use crate::state::Seen;
 use crate::wire::{Answer, Question, pairs};
 use crate::{Shared, arm, entra, himds, ingest};
 use bytes::Bytes;
@@ -12,12 +13,9 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
@@ -269,51 +267,6 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
             .header("content-type", "application/json; charset=utf-8")
             .body(Full::from(body.to_string()))
             .unwrap(),
-    }
-}
-
-/// A connection whose bytes are counted, below TLS.
-struct Counted {
-    stream: TcpStream,
-    counters: Arc<Counters>,
-}
-
-fn add(counter: &AtomicU64, bytes: usize) {
-    counter.fetch_add(bytes as u64, Ordering::Relaxed);
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        add(&self.counters.bytes_in, buf.filled().len() - before);
-        polled
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(written)) = polled {
-            add(&self.counters.bytes_out, written);
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -116,3 +116,8 @@ pub fn guid() -> String {
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
+
+/// The time of day, RFC 3339.
+pub fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}

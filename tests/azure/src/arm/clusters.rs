@@ -1,9 +1,11 @@
-//! Microsoft.Kubernetes/connectedClusters 2026-05-01, its long-running operations, and tags (azure-arm.md 2, 3, 10).
+//! Microsoft.Kubernetes/connectedClusters 2026-05-01 (azure-arm.md 3): what a client may write and what it reads.
 
 use super::Call;
+use super::operations::{Operation, Shape, advance_body, begin};
+use super::tags::tags_fit;
 use crate::entra;
 use crate::state::State;
-use crate::wire::{Answer, guid};
+use crate::wire::{Answer, guid, now};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -26,21 +28,6 @@ const WRITABLE: [&str; 11] = [
 ];
 /// What a PATCH may have.
 const PATCHABLE: [&str; 4] = ["distribution", "distributionVersion", "azureHybridBenefit", "gateway"];
-const TAGS_MAX: usize = 50;
-
-/// How a long-running operation is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// PUT 201 and DELETE 202 with `Azure-AsyncOperation`, as the real service does.
-    #[default]
-    Async,
-    /// PUT 201 whose resource itself must be polled; DELETE 202 with `Location`.
-    Body,
-    /// Done at once: 200.
-    Sync,
-    /// `Azure-AsyncOperation` that ends as `Failed`.
-    Failed,
-}
 
 /// Clusters by lower-case id, and operations by id.
 #[derive(Default)]
@@ -53,12 +40,6 @@ pub struct Clusters {
     pub polls: u32,
     /// `Retry-After` of status answers, in seconds.
     pub retry_after: u32,
-}
-
-pub(crate) struct Operation {
-    left: u32,
-    failed: bool,
-    deletes: Option<String>,
 }
 
 fn id_of(call: &Call<'_>) -> String {
@@ -98,7 +79,7 @@ pub fn answer(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     }
 }
 
-fn not_found(call: &Call<'_>) -> Answer {
+pub(super) fn not_found(call: &Call<'_>) -> Answer {
     let (group, name) = (
         call.segments.get(3).cloned().unwrap_or_default(),
         call.segments.get(7).cloned().unwrap_or_default(),
@@ -124,17 +105,6 @@ fn get(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
         .ok_or_else(|| not_found(call))
 }
 
-fn advance_body(state: &mut State, id: &str) {
-    let Some(operation) = state.clusters.operations.get_mut(id) else { return };
-    operation.left = operation.left.saturating_sub(1);
-    if operation.left == 0 {
-        state.clusters.operations.remove(id);
-        if let Some(resource) = state.clusters.resources.get_mut(id) {
-            resource["properties"]["provisioningState"] = "Succeeded".into();
-        }
-    }
-}
-
 fn list(state: &State, call: &Call<'_>) -> Result<Answer, Answer> {
     call.require("Microsoft.Kubernetes/connectedClusters/read", &call.question.path)?;
     let prefix = format!("/{}/", call.lower[..call.lower.len() - 3].join("/"));
@@ -156,7 +126,7 @@ fn list(state: &State, call: &Call<'_>) -> Result<Answer, Answer> {
     Ok(Answer::json(200, body))
 }
 
-fn bad(text: &str) -> Answer {
+pub(super) fn bad(text: &str) -> Answer {
     Answer::error(400, "InvalidRequestContent", text)
 }
 
@@ -261,67 +231,6 @@ fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     })
 }
 
-fn begin(state: &mut State, call: &Call<'_>, id: String, deletes: Option<String>) -> String {
-    let operation = guid();
-    let failed = state.clusters.shape == Shape::Failed;
-    if failed
-        && deletes.is_none()
-        && let Some(resource) = state.clusters.resources.get_mut(&id)
-    {
-        resource["properties"]["provisioningState"] = "Failed".into();
-    }
-    state.clusters.operations.insert(
-        operation.clone(),
-        Operation { left: state.clusters.polls, failed, deletes: deletes.or(Some(format!("+{id}"))) },
-    );
-    format!(
-        "{}/subscriptions/{}/providers/Microsoft.Kubernetes/locations/EASTUS/operationStatuses/{operation}?api-version=2026-05-01",
-        call.question.base, state.subscription
-    )
-}
-
-/// `GET …/operationStatuses/{id}`.
-pub fn operation(state: &mut State, call: &Call<'_>, id: &str) -> Result<Answer, Answer> {
-    let retry = state.clusters.retry_after.to_string();
-    let Some(operation) = state.clusters.operations.get_mut(id) else {
-        return Err(Answer::error(404, "ResourceNotFound", "The operation was not found."));
-    };
-    let url = call.question.path.clone();
-    let location_form = call.question.parameter("form") == Some("location");
-    if operation.left > 0 {
-        operation.left -= 1;
-        return Ok(if location_form {
-            Answer::empty(202)
-                .with("location", format!("{}{url}?api-version=2026-05-01&form=location", call.question.base))
-        } else {
-            Answer::json(202, json!({ "id": url, "name": id, "status": "InProgress", "startTime": now() }))
-        }
-        .with("retry-after", retry));
-    }
-    let failed = operation.failed;
-    let target = operation.deletes.clone().unwrap_or_default();
-    if !failed {
-        match target.strip_prefix('+') {
-            Some(made) => {
-                if let Some(resource) = state.clusters.resources.get_mut(made) {
-                    resource["properties"]["provisioningState"] = "Succeeded".into();
-                }
-            }
-            None => {
-                state.clusters.resources.remove(&target);
-            }
-        }
-    }
-    if location_form {
-        return Ok(Answer::empty(204));
-    }
-    let mut body = json!({ "id": url, "name": id, "status": if failed { "Failed" } else { "Succeeded" }, "startTime": now(), "endTime": now() });
-    if failed {
-        body["error"] = json!({ "code": "ClusterAlreadyOnboarded", "message": "The operation failed because a test wanted it to." });
-    }
-    Ok(Answer::json(200, body))
-}
-
 fn patch(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     call.require("Microsoft.Kubernetes/connectedClusters/write", &call.question.path)?;
     let body = call
@@ -379,56 +288,6 @@ fn delete(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     })
 }
 
-/// `…/providers/Microsoft.Resources/tags/default` on the resource in the first `depth` segments.
-pub fn tags(state: &mut State, call: &Call<'_>, depth: usize) -> Result<Answer, Answer> {
-    let id = format!("/{}", call.lower[..depth].join("/"));
-    let action = if call.question.method == "GET" {
-        "Microsoft.Resources/tags/read"
-    } else {
-        "Microsoft.Resources/tags/write"
-    };
-    call.require(action, &id)?;
-    let resource = state.clusters.resources.get_mut(&id).ok_or_else(|| not_found(call))?;
-    let shown = |tags: &Value| {
-        Answer::json(
-            200,
-            json!({ "id": format!("{id}/providers/Microsoft.Resources/tags/default"), "name": "default", "type": "Microsoft.Resources/tags", "properties": { "tags": tags } }),
-        )
-    };
-    if call.question.method == "GET" {
-        return Ok(shown(&resource["tags"]));
-    }
-    let body = call.question.json().ok_or_else(|| bad("The request content was invalid."))?;
-    let given = body["properties"]["tags"].as_object().ok_or_else(|| bad("properties.tags is required."))?;
-    let mut tags = resource["tags"].as_object().cloned().unwrap_or_default();
-    match (call.question.method.as_str(), body["operation"].as_str()) {
-        ("PATCH", Some("Merge")) => tags.extend(given.clone()),
-        ("PATCH", Some("Replace")) | ("PUT", _) => tags = given.clone(),
-        ("PATCH", Some("Delete")) => tags.retain(|name, _| !given.contains_key(name)),
-        _ => return Err(bad("operation must be Merge, Replace or Delete.")),
-    }
-    tags_fit(&Value::Object(tags.clone()))?;
-    resource["tags"] = Value::Object(tags);
-    Ok(shown(&resource["tags"]))
-}
-
-fn tags_fit(tags: &Value) -> Result<(), Answer> {
-    let Some(tags) = tags.as_object() else { return Ok(()) };
-    let fits = tags.len() <= TAGS_MAX
-        && tags.iter().all(|(name, value)| {
-            !name.is_empty() && name.len() <= 512 && value.as_str().is_some_and(|v| v.len() <= 256)
-        });
-    if fits {
-        Ok(())
-    } else {
-        Err(Answer::error(
-            400,
-            "InvalidTagValueLength",
-            "A resource has at most 50 tags, names of 512 and values of 256 characters.",
-        ))
-    }
-}
-
 /// `SEQUENCE { INTEGER n, INTEGER e }` in base64. `any`: accept what official clients' samples send.
 fn is_public_key(text: &str, any: bool) -> bool {
     if any && !text.is_empty() {
@@ -442,21 +301,4 @@ fn is_public_key(text: &str, any: bool) -> bool {
         Some(rest.is_empty() && end.is_empty() && modulus.len() >= 256 && e == [1, 0, 1])
     };
     parsed().unwrap_or(false)
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().to_string()
-}
-
-/// A cluster that Microsoft's own agents serve.
-pub fn owned_by_arc(id: &str, tenant: &str) -> Value {
-    let name = id.rsplit('/').next().unwrap_or_default();
-    json!({
-        "id": id, "name": name, "type": "microsoft.kubernetes/connectedclusters", "location": "eastus", "tags": {},
-        "identity": { "type": "SystemAssigned", "principalId": guid(), "tenantId": tenant },
-        "properties": { "provisioningState": "Succeeded", "connectivityStatus": "Connected", "agentVersion": "1.36.1", "kubernetesVersion": "1.36.3",
-            "totalNodeCount": 3, "totalCoreCount": 12, "distribution": "k3s", "infrastructure": "generic", "agentPublicKeyCertificate": "",
-            "lastConnectivityTime": now(), "privateLinkState": "Disabled", "azureHybridBenefit": "NotApplicable" },
-        "systemData": { "createdAt": now(), "lastModifiedByType": "Application" },
-    })
 }

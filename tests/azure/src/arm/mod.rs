@@ -2,6 +2,9 @@
 
 pub mod clusters;
 mod misc;
+pub mod operations;
+pub mod owned;
+mod tags;
 
 use crate::principals::Principal;
 use crate::state::State;
@@ -81,7 +84,7 @@ fn route(state: &mut State, question: &Question) -> Result<Answer, Answer> {
         ["subscriptions", _, "resourcegroups", group] => misc::group(state, &call, group),
         [.., "providers", "microsoft.authorization", "permissions"] => misc::permissions(state, &call),
         [scope @ .., "providers", "microsoft.resources", "tags", "default"] => {
-            clusters::tags(state, &call, scope.len())
+            tags::tags(state, &call, scope.len())
         }
         [.., "providers", "microsoft.insights", "datacollectionrules", _] => misc::rule(state, &call),
         [
@@ -93,7 +96,7 @@ fn route(state: &mut State, question: &Question) -> Result<Answer, Answer> {
             _,
             "operationstatuses",
             id,
-        ] => clusters::operation(state, &call, id),
+        ] => operations::operation(state, &call, id),
         ["subscriptions", _, "providers", "microsoft.kubernetes", "connectedclusters"]
         | [
             "subscriptions",
