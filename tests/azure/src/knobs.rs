@@ -17,6 +17,13 @@ impl Azure {
         self.shared.changed.send_replace(());
     }
 
+    /// Requests to the endpoint whose path and query have this text in them, whatever its case, have this fault: the
+    /// next `times` of them, or until the endpoint's faults are cleared. Other requests are as they were.
+    pub fn set_fault_on(&self, endpoint: Endpoint, text: &str, fault: Fault, times: Option<u32>) {
+        self.state().faults.set_on(endpoint, text, fault, times);
+        self.shared.changed.send_replace(());
+    }
+
     /// The endpoint answers as it should again.
     pub fn clear_fault(&self, endpoint: Endpoint) {
         self.state().faults.clear(endpoint);

@@ -10,7 +10,9 @@
 
 mod arm;
 mod certificates;
+mod clock;
 mod counted;
+mod desired;
 mod entra;
 mod fault;
 mod himds;
@@ -23,6 +25,7 @@ mod state;
 mod template;
 mod wire;
 
+pub use arm::children::listing::Upset;
 pub use arm::operations::Shape;
 pub use fault::{Endpoint, Fault};
 pub use ingest::Arrived;

@@ -175,7 +175,7 @@ async fn answer(request: Request<Incoming>, service: Service, base: String, shar
     let mut watch = shared.changed.subscribe();
     let (fault, changes) = {
         let mut state = shared.state();
-        (state.fault(endpoint), state.faults.changes(endpoint))
+        (state.fault(endpoint, &question), state.faults.changes(endpoint))
     };
     if fault == Some(Fault::Stall) {
         note(&shared, endpoint, &question, 0);

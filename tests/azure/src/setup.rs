@@ -40,6 +40,7 @@ pub fn state(options: &Options, template: Template, addresses: [SocketAddr; 3]) 
         .map(provider)
         .collect(),
         clusters: arm::clusters::Clusters { polls: 1, ..Default::default() },
+        children: Default::default(),
         ingestion: ingest::Ingestion { rule: rule_id(), immutable_id: RULE.into(), ..Default::default() },
         login: addresses[Endpoint::Login as usize],
         ingest: addresses[Endpoint::Ingest as usize],

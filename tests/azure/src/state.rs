@@ -1,5 +1,6 @@
 //! All that the stand-in remembers. One lock; requests are answered one after the other.
 
+use crate::arm::children::Children;
 use crate::arm::clusters::Clusters;
 use crate::fault::{Endpoint, Fault, Faults};
 use crate::ingest::Ingestion;
@@ -81,6 +82,7 @@ pub struct State {
     /// Registration state by lower-case namespace.
     pub providers: BTreeMap<String, (String, String)>,
     pub clusters: Clusters,
+    pub children: Children,
     pub ingestion: Ingestion,
     pub login: std::net::SocketAddr,
     pub ingest: std::net::SocketAddr,
@@ -144,6 +146,12 @@ impl State {
             .ok_or_else(|| refuse("InvalidAuthenticationToken", "The principal is gone."))
     }
 
+    /// Removes a cluster, and with it all that was wanted of it; whether it was there.
+    pub fn remove_cluster(&mut self, id: &str) -> bool {
+        self.children.forget_cluster(id);
+        self.clusters.resources.remove(&id.to_lowercase()).is_some()
+    }
+
     /// The rule's logs-ingestion URL.
     pub fn ingestion_url(&self) -> String {
         format!("https://{}", self.ingest)
@@ -157,8 +165,8 @@ impl State {
     }
 
     /// The fault that this request gets instead of its answer.
-    pub fn fault(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        self.faults.take(endpoint)
+    pub fn fault(&mut self, endpoint: Endpoint, question: &Question) -> Option<Fault> {
+        self.faults.take(endpoint, &question.target())
     }
 }
 

@@ -29,6 +29,12 @@ impl Question {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// Path and query, decoded, keys in lower case: what a fault can be tied to.
+    pub fn target(&self) -> String {
+        let query: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{}?{}", decode(&self.path, false), query.join("&"))
+    }
+
     /// The bearer token.
     pub fn bearer(&self) -> Option<&str> {
         self.header("authorization").and_then(|v| v.strip_prefix("Bearer "))

@@ -5,7 +5,7 @@ use super::operations::{Operation, Shape, advance_body, begin};
 use super::tags::tags_fit;
 use crate::entra;
 use crate::state::State;
-use crate::wire::{Answer, guid, now};
+use crate::wire::{Answer, guid};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -48,14 +48,7 @@ fn id_of(call: &Call<'_>) -> String {
 
 /// Answers a request to a connected cluster or to their list.
 pub fn answer(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
-    let version = call.question.parameter("api-version").unwrap_or_default();
-    if !VERSIONS.contains(&version) && !version.ends_with("-preview") {
-        return Err(Answer::error(
-            400,
-            "InvalidApiVersionParameter",
-            &format!("The api-version '{version}' is invalid."),
-        ));
-    }
+    call.version_of(&VERSIONS)?;
     let parts: Vec<&str> = call.lower.iter().map(String::as_str).collect();
     match (call.question.method.as_str(), parts.as_slice()) {
         ("GET", [.., "connectedclusters"]) => list(state, call),
@@ -130,18 +123,20 @@ pub(super) fn bad(text: &str) -> Answer {
     Answer::error(400, "InvalidRequestContent", text)
 }
 
-fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
-    call.require("Microsoft.Kubernetes/connectedClusters/write", &call.question.path)?;
-    match state.providers.get("microsoft.kubernetes") {
-        Some((_, registration)) if registration == "Registered" => {}
+/// 409, if the subscription has not registered this resource provider.
+pub(super) fn registered(state: &State, namespace: &str) -> Result<(), Answer> {
+    match state.providers.get(&namespace.to_lowercase()) {
+        Some((_, registration)) if registration == "Registered" => Ok(()),
         _ => {
-            return Err(Answer::error(
-                409,
-                "MissingSubscriptionRegistration",
-                "The subscription is not registered to use namespace 'Microsoft.Kubernetes'.",
-            ));
+            let text = format!("The subscription is not registered to use namespace '{namespace}'.");
+            Err(Answer::error(409, "MissingSubscriptionRegistration", &text))
         }
     }
+}
+
+fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
+    call.require("Microsoft.Kubernetes/connectedClusters/write", &call.question.path)?;
+    registered(state, "Microsoft.Kubernetes")?;
     let body = call
         .question
         .json()
@@ -202,9 +197,11 @@ fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     }
     let done = state.clusters.shape == Shape::Sync;
     properties.insert("provisioningState".into(), if done { "Succeeded" } else { "Accepted" }.into());
-    let created = existing
-        .as_ref()
-        .map_or_else(now, |c| c["systemData"]["createdAt"].as_str().unwrap_or_default().to_owned());
+    let now = state.children.clock.now().to_string();
+    let created = existing.as_ref().map_or_else(
+        || now.clone(),
+        |c| c["systemData"]["createdAt"].as_str().unwrap_or_default().to_owned(),
+    );
     // The identity is made once: what was granted to it outlives a replacement.
     let object = existing.as_ref().and_then(|c| c["identity"]["principalId"].as_str());
     let object = object.map_or_else(guid, str::to_owned);
@@ -213,7 +210,7 @@ fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
         "location": location, "tags": if body["tags"].is_null() { json!({}) } else { body["tags"].clone() },
         "identity": { "type": body["identity"]["type"], "principalId": object, "tenantId": state.tenant }, "properties": properties,
         "systemData": { "createdBy": call.principal.client_id, "createdByType": "Application", "createdAt": created,
-                        "lastModifiedBy": call.principal.client_id, "lastModifiedByType": "Application", "lastModifiedAt": now() },
+                        "lastModifiedBy": call.principal.client_id, "lastModifiedByType": "Application", "lastModifiedAt": now },
     });
     state.clusters.resources.insert(id.clone(), resource.clone());
     let status = if existing.is_some() { 200 } else { 201 };
@@ -274,7 +271,7 @@ fn delete(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     resource["properties"]["provisioningState"] = "Deleting".into();
     Ok(match state.clusters.shape {
         Shape::Sync => {
-            state.clusters.resources.remove(&id);
+            state.remove_cluster(&id);
             Answer::empty(200)
         }
         Shape::Body => {

@@ -1,5 +1,6 @@
 //! Azure Resource Manager: conventions (azure-arm.md sections 1 and 2), then each provider in a file of its own.
 
+pub mod children;
 pub mod clusters;
 mod misc;
 pub mod operations;
@@ -9,6 +10,7 @@ mod tags;
 use crate::principals::Principal;
 use crate::state::State;
 use crate::wire::{Answer, Question, decode, guid};
+use children::kind::Kind;
 use std::time::SystemTime;
 
 /// The audiences of its tokens.
@@ -27,6 +29,16 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// 400, if the api-version is neither one of these nor a preview.
+    pub fn version_of(&self, known: &[&str]) -> Result<(), Answer> {
+        let version = self.question.parameter("api-version").unwrap_or_default();
+        if known.contains(&version) || version.ends_with("-preview") {
+            return Ok(());
+        }
+        let text = format!("The api-version '{version}' is invalid.");
+        Err(Answer::error(400, "InvalidApiVersionParameter", &text))
+    }
+
     /// 403, if the principal may not do this.
     pub fn require(&self, action: &str, scope: &str) -> Result<(), Answer> {
         if self.principal.may(action, scope) {
@@ -97,6 +109,23 @@ fn route(state: &mut State, question: &Question) -> Result<Answer, Answer> {
             "operationstatuses",
             id,
         ] => operations::operation(state, &call, id),
+        [
+            "subscriptions",
+            _,
+            "resourcegroups",
+            _,
+            "providers",
+            "microsoft.kubernetes",
+            "connectedclusters",
+            _,
+            "providers",
+            "microsoft.kubernetesconfiguration",
+            kind,
+            rest @ ..,
+        ] => match Kind::of(kind) {
+            Some(kind) => children::answer(state, &call, kind, rest),
+            None => Err(unknown_type()),
+        },
         ["subscriptions", _, "providers", "microsoft.kubernetes", "connectedclusters"]
         | [
             "subscriptions",
@@ -117,8 +146,12 @@ fn route(state: &mut State, question: &Question) -> Result<Answer, Answer> {
             "connectedclusters",
             _,
         ] => clusters::answer(state, &call),
-        _ => Err(Answer::error(404, "InvalidResourceType", "The resource type could not be found.")),
+        _ => Err(unknown_type()),
     }
+}
+
+fn unknown_type() -> Answer {
+    Answer::error(404, "InvalidResourceType", "The resource type could not be found.")
 }
 
 /// Token buckets per principal (azure-arm.md 1.3): reads 250 tokens refilled 25 a second, writes and deletes 200 and 10.

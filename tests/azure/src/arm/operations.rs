@@ -87,7 +87,7 @@ pub fn operation(state: &mut State, call: &Call<'_>, id: &str) -> Result<Answer,
                 }
             }
             None => {
-                state.clusters.resources.remove(&target);
+                state.remove_cluster(&target);
             }
         }
     }

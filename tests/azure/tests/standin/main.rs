@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)] // a test: it fails by panicking
 
 mod clusters;
+mod desired;
 mod entra;
 mod faults;
 mod himds;
 mod ingestion;
+mod listings;
 mod management;
 mod rig;

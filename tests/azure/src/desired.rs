@@ -1,0 +1,56 @@
+//! What a test may do to what the user wants of a cluster: its configurations, its extensions, and their listings.
+//! Clusters are named by their ARM ids, as everywhere.
+
+use crate::Azure;
+use crate::arm::children::kind::Kind;
+use crate::arm::children::listing::Upset;
+use serde_json::Value;
+use std::time::Duration;
+
+impl Azure {
+    /// Puts a fluxConfiguration on a cluster, or replaces it. `properties` as a GET shows them, unchecked; what they
+    /// lack is filled in, `provisioningState` with `Creating`.
+    pub fn put_flux(&self, cluster: &str, name: &str, properties: Value) {
+        self.state().children.put(cluster, Kind::Flux, name, properties);
+    }
+
+    /// Removes a fluxConfiguration as if it had never been; whether it was there.
+    pub fn delete_flux(&self, cluster: &str, name: &str) -> bool {
+        self.state().children.remove(cluster, Kind::Flux, name)
+    }
+
+    /// A fluxConfiguration as a GET shows it.
+    pub fn flux(&self, cluster: &str, name: &str) -> Option<Value> {
+        self.state().children.get(cluster, Kind::Flux, name)
+    }
+
+    /// The same as [`Azure::put_flux`] for an extension.
+    pub fn put_extension(&self, cluster: &str, name: &str, properties: Value) {
+        self.state().children.put(cluster, Kind::Extension, name, properties);
+    }
+
+    /// Removes an extension as if it had never been; whether it was there.
+    pub fn delete_extension(&self, cluster: &str, name: &str) -> bool {
+        self.state().children.remove(cluster, Kind::Extension, name)
+    }
+
+    /// An extension as a GET shows it.
+    pub fn extension(&self, cluster: &str, name: &str) -> Option<Value> {
+        self.state().children.get(cluster, Kind::Extension, name)
+    }
+
+    /// What listings of configurations and extensions suffer from, instead of what they suffered from before.
+    pub fn upset(&self, upsets: &[Upset]) {
+        self.state().children.upsets = upsets.to_vec();
+    }
+
+    /// Moves on the clock by which documents are made and grow old.
+    pub fn advance(&self, by: Duration) {
+        self.state().children.clock.advance(by);
+    }
+
+    /// Removes a cluster and with it all that was wanted of it; whether it was there.
+    pub fn remove_cluster(&self, id: &str) -> bool {
+        self.state().remove_cluster(id)
+    }
+}
