@@ -61,6 +61,8 @@ impl Rig {
     /// Both stand-ins run and the configuration is written; the agent is not started yet.
     pub fn new(setup: Setup) -> Rig {
         let azure = Azure::start(azure_standin::Options::default()).expect("the Azure stand-in starts");
+        let id = azure_standin::cluster_id("k3s-1");
+        azure.seed_cluster(&id, connected(&id));
         let nodes = k3s_standin::Options { nodes: setup.nodes, cpus: 4, ..k3s_standin::Options::default() };
         let k3s = ApiServer::start(nodes).expect("the API server starts");
         let urls = [azure.login_url(), azure.arm_url(), azure.ingest_url()];
@@ -178,6 +180,18 @@ level = "debug"
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
+}
+
+/// The cluster's resource as `arclet connect` leaves it.
+fn connected(id: &str) -> serde_json::Value {
+    serde_json::json!({
+        "id": id, "name": "k3s-1", "type": "microsoft.kubernetes/connectedclusters", "location": "eastus",
+        "tags": {"arclet-connected": "created"},
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"provisioningState": "Succeeded", "connectivityStatus": "Connecting", "distribution": "k3s",
+            "infrastructure": "generic", "agentPublicKeyCertificate": ""},
+        "systemData": {"createdAt": "2026-11-22T15:00:00.1234567Z"},
+    })
 }
 
 impl Drop for Rig {
