@@ -186,7 +186,7 @@ level = "debug"
 fn connected(id: &str) -> serde_json::Value {
     serde_json::json!({
         "id": id, "name": "k3s-1", "type": "microsoft.kubernetes/connectedclusters", "location": "eastus",
-        "tags": {"arclet-connected": "created"},
+        "tags": {"arclet-connected": "made"},
         "identity": {"type": "SystemAssigned"},
         "properties": {"provisioningState": "Succeeded", "connectivityStatus": "Connecting", "distribution": "k3s",
             "infrastructure": "generic", "agentPublicKeyCertificate": ""},
