@@ -10,6 +10,7 @@ use super::client::Client;
 use super::connection::{Connection, Identity};
 use super::reply;
 use super::resource::Resource;
+use super::yaml;
 use crate::core::{Outcome, Reason};
 use k8s_openapi::ByteString;
 use serde::Deserialize;
@@ -81,7 +82,7 @@ fn broken(error: &dyn std::fmt::Display) -> Reason {
 
 /// The objects of `config/rbac.yaml`, in the order in which they are made.
 pub fn objects() -> Result<Vec<Value>, Reason> {
-    serde_saphyr::from_multiple(OBJECTS).map_err(|error| broken(&error))
+    yaml::documents(OBJECTS).map_err(|error| broken(&error))
 }
 
 /// Reads what the cluster has of each object, in the order in which they are made. Changes nothing.

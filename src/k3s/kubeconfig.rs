@@ -5,6 +5,7 @@
 //! full of secrets.
 
 use super::connection::{Connection, Identity};
+use super::yaml;
 use crate::core::Reason;
 use k8s_openapi::ByteString;
 use serde::Deserialize;
@@ -141,16 +142,12 @@ impl Trouble<'_> {
 
 fn parse(path: &Path, text: &str) -> Result<Connection, Reason> {
     let at = |key| Trouble { path, key };
-    // The limits are far above any kubeconfig and far below what an alias bomb needs; the parser's snippets would quote
-    // the file.
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 10_000, max_aliases: 16, max_anchors: 16 },
-        with_snippet: false,
-    };
-    let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
-        let place = e.location().map(|l| format!(" at line {} column {}", l.line(), l.column()));
-        at("").bad(&format!("it is not a kubeconfig{}", place.unwrap_or_default()))
-    })?;
+    let documents = yaml::documents(text).map_err(|e| at("").bad(&format!("it is not a kubeconfig: {e}")))?;
+    let [document] = <[_; 1]>::try_from(documents)
+        .map_err(|all| at("").bad(&format!("it is not a kubeconfig: it has {} documents", all.len())))?;
+    // Its own words would quote the file.
+    let file: File = serde_path_to_error::deserialize(document)
+        .map_err(|e| at("").bad(&format!("it is not a kubeconfig: {} has a wrong value", e.path())))?;
 
     let contexts = file.contexts.unwrap_or_default();
     let context = match file.current_context.as_deref().filter(|name| !name.is_empty()) {

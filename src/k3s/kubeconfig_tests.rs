@@ -89,7 +89,13 @@ fn a_mistake_is_named_by_file_and_key() {
         ("user: default}", "user: gone}", "/etc/x.yaml, contexts: there is no user \"gone\""),
         ("https://", "http://", "/etc/x.yaml, clusters[default].server: an https:// address"),
         ("    client-key-data: S0VZ\n", "", "/etc/x.yaml, users[default].client-key: it is missing"),
-        ("Q0E=", "***", "/etc/x.yaml: it is not a kubeconfig at line 5"),
+        (
+            "Q0E=",
+            "no-base64",
+            "/etc/x.yaml: it is not a kubeconfig: clusters[0].cluster.certificate-authority-data has a wrong value",
+        ),
+        ("Q0E=", "*ca", "/etc/x.yaml: it is not a kubeconfig: it is not YAML, at line 5"),
+        ("preferences: {}", "---\nmore: 1", "/etc/x.yaml: it is not a kubeconfig: it has 2 documents"),
     ] {
         let reason = parsed(&K3S.replace(from, to)).unwrap_err();
         assert!(reason.message.starts_with(named), "{reason}");

@@ -15,6 +15,7 @@ pub mod kubeconfig;
 pub mod nodes;
 mod reply;
 pub mod resource;
+mod yaml;
 
 pub use access::{TokenGrant, WhoAmI};
 pub use apply::Deleted;
