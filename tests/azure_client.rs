@@ -373,13 +373,14 @@ fn no_fault_of_an_endpoint_is_taken_for_success() {
         (Fault::HugeHeader(128 << 10), "refused"),
         (Fault::Deep(100_000), "refused"),
     ] {
-        for endpoint in Endpoint::ALL {
+        for endpoint in [Endpoint::Login, Endpoint::Arm, Endpoint::Ingest] {
             // A client may try once more by itself on a kept connection, so the fault stays.
             rig.azure.set_fault(endpoint, fault.clone(), None);
             let outcome = match endpoint {
                 Endpoint::Login => device.token(Scope::Arm, None).err(),
                 Endpoint::Arm => arm.get_cluster(&id("k3s-1"), &tokens.0).err(),
                 Endpoint::Ingest => Some(ingest.post(Stream::Heartbeat, &body, &tokens.1).0),
+                Endpoint::Vault => panic!("none of these clients talks to it"),
             };
             let outcome = outcome.unwrap_or_else(|| panic!("{endpoint:?} {fault:?} was a success"));
             assert_eq!(verdict(&outcome).0, expected, "{endpoint:?} {fault:?}: {outcome:?}");

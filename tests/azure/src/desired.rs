@@ -1,10 +1,11 @@
-//! What a test may do to what the user wants of a cluster: its configurations, its extensions, and their listings.
+//! What a test may do to what the user wants of a cluster: its configurations, its extensions, their listings, and the
+//! secrets in the vault.
 //! Clusters are named by their ARM ids, as everywhere.
 
 use crate::Azure;
 use crate::arm::children::kind::Kind;
 use crate::arm::children::listing::Upset;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 impl Azure {
@@ -39,12 +40,37 @@ impl Azure {
         self.state().children.get(cluster, Kind::Extension, name)
     }
 
+    /// A new version of a secret, enabled and without dates; returns the version.
+    pub fn put_secret(&self, name: &str, value: &str) -> String {
+        let mut state = self.state();
+        let clock = state.children.clock;
+        state.vault.set(clock, name, &json!({ "value": value }))
+    }
+
+    /// Changes the newest version of a secret as a PATCH does: `{"attributes": {"enabled": false, "exp": 1}, "tags": …}`;
+    /// whether there is one.
+    pub fn change_secret(&self, name: &str, change: &Value) -> bool {
+        let mut state = self.state();
+        let clock = state.children.clock;
+        state.vault.change(clock, name, None, change)
+    }
+
+    /// How many versions a secret has; 0 where there is none.
+    pub fn secret_versions(&self, name: &str) -> usize {
+        self.state().vault.versions(name)
+    }
+
+    /// Removes a secret with all its versions; whether it was there.
+    pub fn delete_secret(&self, name: &str) -> bool {
+        self.state().vault.remove(name)
+    }
+
     /// What listings of configurations and extensions suffer from, instead of what they suffered from before.
     pub fn upset(&self, upsets: &[Upset]) {
         self.state().children.upsets = upsets.to_vec();
     }
 
-    /// Moves on the clock by which documents are made and grow old.
+    /// Moves on the clock by which documents are made and grow old and secrets are dated.
     pub fn advance(&self, by: Duration) {
         self.state().children.clock.advance(by);
     }

@@ -11,11 +11,13 @@ pub enum Endpoint {
     Arm,
     /// Logs Ingestion.
     Ingest,
+    /// Key Vault.
+    Vault,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Endpoint; 3] = [Endpoint::Login, Endpoint::Arm, Endpoint::Ingest];
+    pub const ALL: [Endpoint; 4] = [Endpoint::Login, Endpoint::Arm, Endpoint::Ingest, Endpoint::Vault];
 }
 
 /// A fault.

@@ -1,4 +1,4 @@
-//! Azure in memory: Entra, Resource Manager and Logs Ingestion, each on a port and with a link of its own, as strict as
+//! Azure in memory: Entra, Resource Manager, Logs Ingestion and Key Vault, each on a port and with a link of its own, as strict as
 //! what is publicly known of them. Microsoft's own clients check it (`tests/clients`).
 //!
 //! What it does not have, and must not: anything of the data plane of Microsoft's own agents, which has no public
@@ -23,6 +23,7 @@ mod server;
 mod setup;
 mod state;
 mod template;
+mod vault;
 mod wire;
 
 pub use arm::children::listing::Upset;
@@ -97,9 +98,20 @@ pub fn rule_id() -> String {
     )
 }
 
+/// The ARM id of the key vault, which roles on it are given on.
+pub fn vault_id() -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.KeyVault/vaults/edge-kv"
+    )
+}
+
+/// How many endpoints Azure has here; HIMDS, a thing of the machine, is not among them.
+const ENDPOINTS: usize = Endpoint::ALL.len();
+
 pub(crate) struct Shared {
     state: Mutex<State>,
-    counters: [Arc<Counters>; 4],
+    /// In the order of [`Endpoint::ALL`], then HIMDS.
+    counters: [Arc<Counters>; ENDPOINTS + 1],
     changed: tokio::sync::watch::Sender<()>,
 }
 
@@ -111,7 +123,7 @@ impl Shared {
     fn counters(&self, service: Service) -> Arc<Counters> {
         let index = match service {
             Service::Azure(endpoint) => endpoint as usize,
-            Service::Himds => 3,
+            Service::Himds => ENDPOINTS,
         };
         Arc::clone(&self.counters[index])
     }
@@ -120,7 +132,7 @@ impl Shared {
 /// A running stand-in; dropping it ends it.
 pub struct Azure {
     shared: Arc<Shared>,
-    addresses: [SocketAddr; 3],
+    addresses: [SocketAddr; ENDPOINTS],
     himds: Option<SocketAddr>,
     ca_pem: String,
     control: Vec<UnboundedSender<Control>>,
@@ -131,8 +143,8 @@ impl Azure {
     /// Starts a stand-in; it accepts connections when this returns.
     pub fn start(options: Options) -> std::io::Result<Azure> {
         let (ca_pem, tls) = certificates::make();
-        let mut ports = vec![Port::open()?, Port::open()?, Port::open()?];
-        let addresses = [ports[0].address, ports[1].address, ports[2].address];
+        let mut ports = (0..ENDPOINTS).map(|_| Port::open()).collect::<std::io::Result<Vec<Port>>>()?;
+        let addresses = std::array::from_fn(|index| ports[index].address);
         let mut himds = None;
         if options.himds.is_some() {
             let port = Port::open()?;
@@ -189,6 +201,11 @@ impl Azure {
     /// Logs-ingestion endpoint of the rule.
     pub fn ingest_url(&self) -> String {
         self.url(Endpoint::Ingest)
+    }
+
+    /// URL of the key vault.
+    pub fn vault_url(&self) -> String {
+        self.url(Endpoint::Vault)
     }
 
     /// Token endpoint of HIMDS, where it was asked for.

@@ -65,6 +65,23 @@ impl Role {
         Role::new(rule, &[], &["Microsoft.Insights/Metrics/Write", "Microsoft.Insights/Telemetry/Write"])
     }
 
+    /// "Key Vault Secrets User".
+    pub fn secrets_user(vault: &str) -> Role {
+        Role::new(
+            vault,
+            &[],
+            &[
+                "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+                "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+            ],
+        )
+    }
+
+    /// "Key Vault Secrets Officer".
+    pub fn secrets_officer(vault: &str) -> Role {
+        Role::new(vault, &[], &["Microsoft.KeyVault/vaults/secrets/*"])
+    }
+
     fn covers(&self, scope: &str) -> bool {
         let (outer, inner) = (self.scope.to_lowercase(), scope.to_lowercase());
         inner == outer || inner.starts_with(&format!("{}/", outer.trim_end_matches('/')))

@@ -4,7 +4,7 @@ use crate::counted::Counted;
 use crate::fault::{Endpoint, Fault};
 use crate::state::Seen;
 use crate::wire::{Answer, Question, pairs};
-use crate::{Shared, arm, entra, himds, ingest};
+use crate::{Shared, arm, entra, himds, ingest, vault};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -191,6 +191,7 @@ async fn answer(request: Request<Incoming>, service: Service, base: String, shar
             Endpoint::Login => entra::answer(&mut state, &question),
             Endpoint::Arm => arm::answer(&mut state, &question),
             Endpoint::Ingest => ingest::answer(&mut state, &question),
+            Endpoint::Vault => vault::answer(&mut state, &question),
         }
     };
     let reply = match fault {
@@ -209,6 +210,7 @@ fn note(shared: &Shared, endpoint: Endpoint, question: &Question, status: u16) {
 fn faulty(endpoint: Endpoint, fault: Fault, right: impl FnOnce() -> Answer) -> Reply {
     let error = |status: u16, code: &str| match endpoint {
         Endpoint::Login => entra::refuse(status, code, 90033, "a fault of the test"),
+        Endpoint::Vault => vault::refuse(status, code, "a fault of the test", None),
         Endpoint::Arm | Endpoint::Ingest => {
             Answer::error(status, code, "a fault of the test").with("x-ms-error-code", code)
         }

@@ -6,6 +6,7 @@ use crate::fault::{Endpoint, Fault, Faults};
 use crate::ingest::Ingestion;
 use crate::principals::{Principal, Tokens};
 use crate::template::Template;
+use crate::vault::Vault;
 use crate::wire::{Answer, Question};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,6 +69,14 @@ pub struct Seen {
 /// Tokens left, and when they were counted, by client and verb class.
 pub type Buckets = BTreeMap<(String, &'static str), (f64, SystemTime)>;
 
+/// Why a token is not accepted; each service says it in its own form.
+pub struct Refused {
+    pub code: &'static str,
+    pub text: &'static str,
+    /// The claims that a token must be asked with, in base64.
+    pub claims: Option<String>,
+}
+
 /// The stand-in's memory.
 pub struct State {
     pub tenant: String,
@@ -83,6 +92,7 @@ pub struct State {
     pub providers: BTreeMap<String, (String, String)>,
     pub clusters: Clusters,
     pub children: Children,
+    pub vault: Vault,
     pub ingestion: Ingestion,
     pub login: std::net::SocketAddr,
     pub ingest: std::net::SocketAddr,
@@ -108,9 +118,18 @@ impl State {
 
     /// Whose token this is, if it is good for `audience`; else the 401 that Resource Manager and Monitor give.
     pub fn authenticate(&self, question: &Question, audience: &str) -> Result<Principal, Answer> {
-        let refuse = |code: &str, text: &str| {
-            Answer::error(401, code, text).with("www-authenticate", format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{}\", error=\"invalid_token\"", self.tenant))
-        };
+        self.whose(question, audience).map_err(|refused| {
+            let challenge = match &refused.claims {
+                None => format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{}\", error=\"invalid_token\"", self.tenant),
+                Some(claims) => format!("Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", error=\"insufficient_claims\", claims=\"{claims}\""),
+            };
+            Answer::error(401, refused.code, refused.text).with("www-authenticate", challenge)
+        })
+    }
+
+    /// Whose token this is, if it is good for `audience`.
+    pub fn whose(&self, question: &Question, audience: &str) -> Result<Principal, Refused> {
+        let refuse = |code, text| Refused { code, text, claims: None };
         let Some(token) = question.bearer() else {
             return Err(refuse(
                 "AuthenticationFailed",
@@ -137,8 +156,9 @@ impl State {
             if !presented {
                 use base64::Engine as _;
                 let encoded = base64::engine::general_purpose::STANDARD.encode(claims);
-                return Err(Answer::error(401, "TokenIssuedBeforeRevocationTimestamp", "The access token has been revoked.")
-                    .with("www-authenticate", format!("Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", error=\"insufficient_claims\", claims=\"{encoded}\"")));
+                let (code, text) =
+                    ("TokenIssuedBeforeRevocationTimestamp", "The access token has been revoked.");
+                return Err(Refused { code, text, claims: Some(encoded) });
             }
         }
         self.principal(&granted.client_id)

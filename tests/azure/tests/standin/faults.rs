@@ -1,6 +1,6 @@
 //! Each fault on each endpoint: what the client gets, and whether the request was carried out.
 
-use crate::rig::{ARM, MONITOR, PATIENCE, Reply, Rig, VERSION, encode, new_cluster, secret_form};
+use crate::rig::{ARM, MONITOR, PATIENCE, Reply, Rig, VAULT, VERSION, encode, new_cluster, secret_form};
 use azure_standin::{DEVICE, Endpoint, Fault, OPERATOR, Shape, TENANT, cluster_id};
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,16 @@ struct Bench {
     rig: Rig,
     arm: String,
     monitor: String,
+    vault: String,
 }
 
 impl Bench {
     fn new() -> Bench {
         let rig = Rig::new();
         rig.azure.operations(Shape::Sync, 0, 0);
-        let (arm, monitor) = (rig.token(OPERATOR, ARM), rig.token(DEVICE, MONITOR));
-        Bench { arm: format!("Bearer {arm}"), monitor: format!("Bearer {monitor}"), rig }
+        let bearer = |who, scope| format!("Bearer {}", rig.token(who, scope));
+        let (arm, monitor, vault) = (bearer(OPERATOR, ARM), bearer(DEVICE, MONITOR), bearer(OPERATOR, VAULT));
+        Bench { arm, monitor, vault, rig }
     }
 
     fn send(&self, endpoint: Endpoint, patience: Duration) -> Result<Reply, ureq::Error> {
@@ -47,6 +49,13 @@ impl Bench {
                 ROWS,
                 patience,
             ),
+            Endpoint::Vault => self.rig.send(
+                "PUT",
+                &format!("{}/secrets/git?api-version=7.4", azure.vault_url()),
+                &[json, ("authorization", self.vault.as_str())],
+                br#"{"value": "v"}"#,
+                patience,
+            ),
         }
     }
 
@@ -60,6 +69,7 @@ impl Bench {
             Endpoint::Login => true,
             Endpoint::Arm => !self.rig.azure.clusters().is_empty(),
             Endpoint::Ingest => self.rig.azure.arrived_count() > 0,
+            Endpoint::Vault => self.rig.azure.secret_versions("git") > 0,
         }
     }
 

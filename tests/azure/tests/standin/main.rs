@@ -11,3 +11,4 @@ mod ingestion;
 mod listings;
 mod management;
 mod rig;
+mod vault;

@@ -8,6 +8,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 pub const ARM: &str = "https://management.azure.com/.default";
 pub const MONITOR: &str = "https://monitor.azure.com/.default";
+pub const VAULT: &str = "https://vault.azure.net/.default";
 pub const VERSION: &str = "?api-version=2026-05-01";
 /// Only a test that stalls waits for less.
 pub const PATIENCE: Duration = Duration::from_secs(60);
