@@ -29,7 +29,7 @@ def main():
         azure.directory = directory
         os.environ["REQUESTS_CA_BUNDLE"] = azure.ca
         # Checks run in the order in which they are imported.
-        import identity, arm, ingestion  # noqa: E401, F401
+        import identity, arm, desired, vault, ingestion  # noqa: E401, F401
 
         failed = run(azure)
         report = azure.end()

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A command: exactly one member.
 #[derive(Deserialize)]
@@ -29,6 +30,10 @@ enum Command {
     Page(usize),
     /// How long-running operations are answered.
     Operations { shape: Form, polls: u32, retry_after: u32 },
+    /// Moves on the clock by which documents grow old, by so many hours.
+    Advance(u32),
+    /// A version of an extension type.
+    ExtensionVersion { name: String, train: String, version: String },
     /// What HIMDS says as realm; null: its key file.
     Realm(Option<String>),
     /// Tokens must have been asked with these claims; null: any.
@@ -43,6 +48,7 @@ enum On {
     Login,
     Arm,
     Ingest,
+    Vault,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +90,7 @@ pub fn obey(azure: &Azure, line: &str) -> Value {
                 On::Login => Endpoint::Login,
                 On::Arm => Endpoint::Arm,
                 On::Ingest => Endpoint::Ingest,
+                On::Vault => Endpoint::Vault,
             };
             let fault = match kind {
                 Kind::Throttled(seconds) => Fault::Throttled(seconds),
@@ -121,6 +128,11 @@ pub fn obey(azure: &Azure, line: &str) -> Value {
                 Form::Failed => Shape::Failed,
             };
             azure.operations(shape, polls, retry_after);
+        }
+        Command::Advance(hours) => azure.advance(Duration::from_secs(3600 * u64::from(hours))),
+        Command::ExtensionVersion { name, train, version } => {
+            let properties = json!({ "supportedClusterTypes": ["connectedClusters"], "unsupportedKubernetesVersions": { "connectedCluster": [{ "distributions": ["k3s"], "unsupportedVersions": ["1.18..1.21"] }] } });
+            azure.put_extension_version(&name, &train, &version, properties);
         }
         Command::Realm(realm) => azure.himds_realm(realm.as_deref()),
         Command::Challenge(claims) => azure.challenge(claims.as_deref()),

@@ -5,6 +5,7 @@
 use crate::Azure;
 use crate::arm::children::kind::Kind;
 use crate::arm::children::listing::Upset;
+use crate::arm::types::TypeVersion;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -63,6 +64,18 @@ impl Azure {
     /// Removes a secret with all its versions; whether it was there.
     pub fn delete_secret(&self, name: &str) -> bool {
         self.state().vault.remove(name)
+    }
+
+    /// One more version of an extension type, after those that are there. `properties`: `supportedClusterTypes`,
+    /// `unsupportedKubernetesVersions`, and whatever else is to be shown.
+    pub fn put_extension_version(&self, extension_type: &str, train: &str, version: &str, properties: Value) {
+        let [name, train, version] = [extension_type, train, version].map(str::to_owned);
+        self.state().types.push(TypeVersion { name, train, version, properties });
+    }
+
+    /// No extension type has any version.
+    pub fn forget_extension_versions(&self) {
+        self.state().types.clear();
     }
 
     /// What listings of configurations and extensions suffer from, instead of what they suffered from before.

@@ -2,6 +2,7 @@
 
 use crate::arm::children::Children;
 use crate::arm::clusters::Clusters;
+use crate::arm::types::Types;
 use crate::fault::{Endpoint, Fault, Faults};
 use crate::ingest::Ingestion;
 use crate::principals::{Principal, Tokens};
@@ -92,6 +93,7 @@ pub struct State {
     pub providers: BTreeMap<String, (String, String)>,
     pub clusters: Clusters,
     pub children: Children,
+    pub types: Types,
     pub vault: Vault,
     pub ingestion: Ingestion,
     pub login: std::net::SocketAddr,

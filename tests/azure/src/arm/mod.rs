@@ -6,6 +6,7 @@ mod misc;
 pub mod operations;
 pub mod owned;
 mod tags;
+pub mod types;
 
 use crate::principals::Principal;
 use crate::state::State;
@@ -124,8 +125,19 @@ fn route(state: &mut State, question: &Question) -> Result<Answer, Answer> {
             rest @ ..,
         ] => match Kind::of(kind) {
             Some(kind) => children::answer(state, &call, kind, rest),
+            None if *kind == "extensiontypes" => types::answer(state, &call, true, rest),
             None => Err(unknown_type()),
         },
+        [
+            "subscriptions",
+            _,
+            "providers",
+            "microsoft.kubernetesconfiguration",
+            "locations",
+            _,
+            "extensiontypes",
+            rest @ ..,
+        ] => types::answer(state, &call, false, rest),
         ["subscriptions", _, "providers", "microsoft.kubernetes", "connectedclusters"]
         | [
             "subscriptions",

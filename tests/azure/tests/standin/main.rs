@@ -11,4 +11,5 @@ mod ingestion;
 mod listings;
 mod management;
 mod rig;
+mod types;
 mod vault;

@@ -117,7 +117,7 @@ pub fn answer(state: &mut State, call: &Call<'_>, kind: Kind, rest: &[&str]) -> 
 
 /// The resource group and the cluster must be there. A cluster that is not answers as a document that is not does: by
 /// its code alone nobody can tell what is gone.
-fn parent(state: &State, call: &Call<'_>) -> Result<(), Answer> {
+pub fn parent(state: &State, call: &Call<'_>) -> Result<(), Answer> {
     if !state.groups.contains_key(&call.lower[3]) {
         let text = format!("Resource group '{}' could not be found.", call.segments[3]);
         return Err(Answer::error(404, "ResourceGroupNotFound", &text));
