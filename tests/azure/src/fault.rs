@@ -41,6 +41,8 @@ pub enum Fault {
     Stall,
     /// The right answer after this time.
     Slow(Duration),
+    /// The right answer, its body so many bytes at a time, each after this time.
+    Trickle(usize, Duration),
     /// A body of this many bytes, with status 200.
     Huge(usize),
     /// A header of this many bytes.

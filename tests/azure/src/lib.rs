@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)] // a test rig: it fails by panicking
 
 mod arm;
+mod body;
 mod certificates;
 mod clock;
 mod counted;
@@ -19,6 +20,7 @@ mod himds;
 mod ingest;
 mod knobs;
 mod principals;
+mod reply;
 mod server;
 mod setup;
 mod state;

@@ -2,14 +2,14 @@
 
 use crate::counted::Counted;
 use crate::fault::{Endpoint, Fault};
+use crate::reply::{Reply, faulty, response};
 use crate::state::Seen;
-use crate::wire::{Answer, Question, pairs};
+use crate::wire::{Question, pairs};
 use crate::{Shared, arm, entra, himds, ingest, vault};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -145,8 +145,6 @@ async fn connection(
     }
 }
 
-type Reply = Result<Response<Full<Bytes>>, std::io::Error>;
-
 async fn answer(request: Request<Incoming>, service: Service, base: String, shared: Arc<Shared>) -> Reply {
     shared.counters(service).requests.fetch_add(1, Ordering::Relaxed);
     let (head, body) = request.into_parts();
@@ -205,71 +203,6 @@ async fn answer(request: Request<Incoming>, service: Service, base: String, shar
 fn note(shared: &Shared, endpoint: Endpoint, question: &Question, status: u16) {
     let seen = Seen { endpoint, method: question.method.clone(), path: question.path.clone(), status };
     shared.state().note(seen);
-}
-
-fn faulty(endpoint: Endpoint, fault: Fault, right: impl FnOnce() -> Answer) -> Reply {
-    let error = |status: u16, code: &str| match endpoint {
-        Endpoint::Login => entra::refuse(status, code, 90033, "a fault of the test"),
-        Endpoint::Vault => vault::refuse(status, code, "a fault of the test", None),
-        Endpoint::Arm | Endpoint::Ingest => {
-            Answer::error(status, code, "a fault of the test").with("x-ms-error-code", code)
-        }
-    };
-    let plain = |status: u16, kind: &str, body: Vec<u8>| {
-        Response::builder().status(status).header("content-type", kind).body(Full::from(body)).unwrap()
-    };
-    Ok(match fault {
-        Fault::Error(status, code) => response(error(status, &code)),
-        Fault::Throttled(seconds) => {
-            response(error(429, "TooManyRequests").with("retry-after", seconds.to_string()))
-        }
-        Fault::Html(status) => {
-            plain(status, "text/html", b"<html><h1>Welcome to the hotel</h1></html>".to_vec())
-        }
-        Fault::Redirect => {
-            let mut reply = plain(302, "text/html", Vec::new());
-            reply
-                .headers_mut()
-                .insert("location", hyper::header::HeaderValue::from_static("https://192.0.2.1/login"));
-            reply
-        }
-        Fault::Truncated => {
-            // A length that is never reached: hyper ends the connection when the body is short of it.
-            let answer = right();
-            let whole =
-                answer.body.map_or_else(|| b"{\"half\": true}".to_vec(), |b| b.to_string().into_bytes());
-            let mut reply = plain(200, "application/json", whole[..whole.len() / 2].to_vec());
-            reply.headers_mut().insert("content-length", whole.len().into());
-            reply
-        }
-        Fault::Reset => return Err(std::io::Error::other("reset")),
-        Fault::ResetAfter => {
-            right();
-            return Err(std::io::Error::other("reset"));
-        }
-        Fault::Huge(bytes) => plain(200, "application/json", vec![b' '; bytes]),
-        Fault::HugeHeader(bytes) => {
-            let mut reply = plain(200, "application/json", b"{}".to_vec());
-            reply.headers_mut().insert("x-huge", "h".repeat(bytes).parse().unwrap());
-            reply
-        }
-        Fault::Deep(depth) => plain(200, "application/json", [vec![b'['; depth], vec![b']'; depth]].concat()),
-        Fault::Stall | Fault::Slow(_) => response(right()),
-    })
-}
-
-fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let mut builder = Response::builder().status(answer.status);
-    for (name, value) in &answer.headers {
-        builder = builder.header(name, value);
-    }
-    match answer.body {
-        None => builder.body(Full::default()).unwrap(),
-        Some(body) => builder
-            .header("content-type", "application/json; charset=utf-8")
-            .body(Full::from(body.to_string()))
-            .unwrap(),
-    }
 }
 
 #[cfg(test)]

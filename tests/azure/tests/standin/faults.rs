@@ -183,6 +183,23 @@ fn a_slow_answer_is_the_right_one_and_not_earlier_than_that() {
 }
 
 #[test]
+fn a_body_that_trickles_comes_whole_to_who_waits_for_it() {
+    on_each(|bench, endpoint| {
+        bench.rig.azure.set_fault(endpoint, Fault::Trickle(16, Duration::from_millis(1)), Some(1));
+        assert!(bench.is_well(endpoint) && bench.carried_out(endpoint));
+        if endpoint == Endpoint::Ingest {
+            return; // its answer has no body
+        }
+        // At a byte a minute nobody waits; a test waits for less.
+        bench.rig.azure.set_fault(endpoint, Fault::Trickle(1, Duration::from_secs(60)), None);
+        let impatient = bench.send(endpoint, Duration::from_millis(200));
+        assert!(impatient.is_err(), "{endpoint:?} {impatient:?}");
+        bench.rig.azure.clear_fault(endpoint);
+        assert!(bench.is_well(endpoint));
+    });
+}
+
+#[test]
 fn a_cut_link_refuses_connections_ends_open_ones_and_comes_back_on_its_port() {
     on_each(|bench, endpoint| {
         assert!(bench.is_well(endpoint));

@@ -85,6 +85,8 @@ fn each_upset_of_a_listing_is_the_one_it_says_it_is() {
     assert_eq!(walk(&rig), [vec!["a", "b"], vec!["b", "c", "d"], vec!["d", "e"]]);
     rig.azure.upset(&[Upset::Reversed]);
     assert_eq!(walk(&rig), [vec!["b", "a"], vec!["d", "c"], vec!["e"]]);
+    rig.azure.upset(&[Upset::Reordered]);
+    assert_eq!(walk(&rig), [vec!["a", "b"], vec!["c", "b"], vec!["a"]]);
     rig.azure.upset(&[Upset::CutShort]);
     assert_eq!(walk(&rig), [vec!["a", "b"]]);
     rig.azure.upset(&[Upset::Loop]);

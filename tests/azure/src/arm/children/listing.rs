@@ -15,6 +15,8 @@ pub enum Upset {
     Duplicates,
     /// The entries of each page come in the opposite order.
     Reversed,
+    /// Every page but the first is one of the opposite order: some entries come twice and as many never.
+    Reordered,
     /// After the first page was given this document is removed. What comes next moves up by one, and the listing lacks
     /// the entry that was first on the next page, though it is there.
     Vanishes(String),
@@ -45,13 +47,16 @@ pub fn list(state: &mut State, call: &Call<'_>, kind: Kind) -> Result<Answer, An
             .map_err(|_| Answer::error(400, "InvalidSkipToken", "The skip token is none of ours."))?,
     };
     let size = state.page_size;
-    let all: Vec<&Value> = state
+    let mut all: Vec<&Value> = state
         .children
         .all
         .iter()
         .filter(|(id, _)| id.starts_with(&prefix))
         .map(|(_, c)| &c.resource)
         .collect();
+    if skip > 0 && on(&Upset::Reordered) {
+        all.reverse();
+    }
     let more = skip + size < all.len();
     let first = if on(&Upset::Duplicates) { skip.saturating_sub(1) } else { skip };
     let mut page: Vec<Value> =
