@@ -13,7 +13,7 @@ impl Azure {
     /// Puts a fluxConfiguration on a cluster, or replaces it. `properties` as a GET shows them, unchecked; what they
     /// lack is filled in, `provisioningState` with `Creating`.
     pub fn put_flux(&self, cluster: &str, name: &str, properties: Value) {
-        self.state().children.put(cluster, Kind::Flux, name, properties);
+        self.put(cluster, Kind::Flux, name, properties);
     }
 
     /// Removes a fluxConfiguration as if it had never been; whether it was there.
@@ -23,12 +23,12 @@ impl Azure {
 
     /// A fluxConfiguration as a GET shows it.
     pub fn flux(&self, cluster: &str, name: &str) -> Option<Value> {
-        self.state().children.get(cluster, Kind::Flux, name)
+        self.get(cluster, Kind::Flux, name)
     }
 
     /// The same as [`Azure::put_flux`] for an extension.
     pub fn put_extension(&self, cluster: &str, name: &str, properties: Value) {
-        self.state().children.put(cluster, Kind::Extension, name, properties);
+        self.put(cluster, Kind::Extension, name, properties);
     }
 
     /// Removes an extension as if it had never been; whether it was there.
@@ -38,22 +38,22 @@ impl Azure {
 
     /// An extension as a GET shows it.
     pub fn extension(&self, cluster: &str, name: &str) -> Option<Value> {
-        self.state().children.get(cluster, Kind::Extension, name)
+        self.get(cluster, Kind::Extension, name)
     }
 
     /// A new version of a secret, enabled and without dates; returns the version.
     pub fn put_secret(&self, name: &str, value: &str) -> String {
         let mut state = self.state();
-        let clock = state.children.clock;
-        state.vault.set(clock, name, &json!({ "value": value }))
+        let now = state.clock.now();
+        state.vault.set(now, name, &json!({ "value": value }))
     }
 
     /// Changes the newest version of a secret as a PATCH does: `{"attributes": {"enabled": false, "exp": 1}, "tags": …}`;
     /// whether there is one.
     pub fn change_secret(&self, name: &str, change: &Value) -> bool {
         let mut state = self.state();
-        let clock = state.children.clock;
-        state.vault.change(clock, name, None, change)
+        let now = state.clock.now();
+        state.vault.change(now, name, None, change)
     }
 
     /// How many versions a secret has; 0 where there is none.
@@ -85,11 +85,23 @@ impl Azure {
 
     /// Moves on the clock by which documents are made and grow old and secrets are dated.
     pub fn advance(&self, by: Duration) {
-        self.state().children.clock.advance(by);
+        self.state().clock.advance(by);
     }
 
     /// Removes a cluster and with it all that was wanted of it; whether it was there.
     pub fn remove_cluster(&self, id: &str) -> bool {
         self.state().remove_cluster(id)
+    }
+
+    fn put(&self, cluster: &str, kind: Kind, name: &str, properties: Value) {
+        let mut state = self.state();
+        let now = state.clock.now();
+        state.children.put(cluster, kind, name, properties, now);
+    }
+
+    fn get(&self, cluster: &str, kind: Kind, name: &str) -> Option<Value> {
+        let mut state = self.state();
+        state.age_documents();
+        state.children.get(cluster, kind, name)
     }
 }

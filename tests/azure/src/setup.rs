@@ -46,6 +46,7 @@ pub fn state(options: &Options, template: Template, addresses: [SocketAddr; ENDP
         .collect(),
         clusters: arm::clusters::Clusters { polls: 1, ..Default::default() },
         children: Default::default(),
+        clock: Default::default(),
         types: Vec::new(),
         vault: vault::Vault::default(),
         ingestion: ingest::Ingestion { rule: rule_id(), immutable_id: RULE.into(), ..Default::default() },

@@ -3,6 +3,7 @@
 use crate::arm::children::Children;
 use crate::arm::clusters::Clusters;
 use crate::arm::types::Types;
+use crate::clock::Clock;
 use crate::fault::{Endpoint, Fault, Faults};
 use crate::ingest::Ingestion;
 use crate::principals::{Principal, Tokens};
@@ -93,6 +94,7 @@ pub struct State {
     pub providers: BTreeMap<String, (String, String)>,
     pub clusters: Clusters,
     pub children: Children,
+    pub clock: Clock,
     pub types: Types,
     pub vault: Vault,
     pub ingestion: Ingestion,
@@ -166,6 +168,11 @@ impl State {
         self.principal(&granted.client_id)
             .cloned()
             .ok_or_else(|| refuse("InvalidAuthenticationToken", "The principal is gone."))
+    }
+
+    /// What has waited for an agent for too long by now has failed.
+    pub fn age_documents(&mut self) {
+        self.children.age(self.clock.now());
     }
 
     /// Removes a cluster, and with it all that was wanted of it; whether it was there.

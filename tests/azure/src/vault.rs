@@ -3,10 +3,10 @@
 //! Errors are in its own form, with an inner code. A secret outside its dates is given all the same, as documented: the
 //! reader has to look. A disabled one is refused. Nothing here is ever deleted but by a test.
 
-use crate::clock::Clock;
 use crate::principals::Principal;
 use crate::state::State;
 use crate::wire::{Answer, Question, decode, guid};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ pub struct Vault {
 impl Vault {
     /// A new version of a secret, from what a PUT may have: `value`, `contentType`, `tags`, `attributes`. Returns the
     /// version's id.
-    pub fn set(&mut self, clock: Clock, name: &str, given: &Value) -> String {
-        let now = clock.now().as_second();
+    pub fn set(&mut self, now: Timestamp, name: &str, given: &Value) -> String {
+        let now = now.as_second();
         let mut attributes = json!({
             "enabled": true, "created": now, "updated": now, "recoveryLevel": "Recoverable+Purgeable", "recoverableDays": 90,
         });
@@ -52,10 +52,10 @@ impl Vault {
     }
 
     /// Changes a version, or (`None`) the newest, as a PATCH does; whether there is one.
-    pub fn change(&mut self, clock: Clock, name: &str, version: Option<&str>, given: &Value) -> bool {
+    pub fn change(&mut self, now: Timestamp, name: &str, version: Option<&str>, given: &Value) -> bool {
         let Some(found) = self.find(name, version) else { return false };
         let mut attributes = found.bundle.remove("attributes").unwrap_or_default();
-        attributes["updated"] = clock.now().as_second().into();
+        attributes["updated"] = now.as_second().into();
         overlay(&mut found.bundle, &mut attributes, given);
         found.bundle.insert("attributes".into(), attributes);
         true
@@ -136,8 +136,8 @@ fn route(state: &mut State, question: &Question) -> Result<Answer, Answer> {
             may(&principal, "setSecret")?;
             let given = body(question)?;
             let version = rest.first().copied();
-            let clock = state.children.clock;
-            if !state.vault.change(clock, name, version, &given) {
+            let now = state.clock.now();
+            if !state.vault.change(now, name, version, &given) {
                 return Err(absent(name));
             }
             shown(state, question, name, version, false).ok_or_else(|| absent(name))
@@ -182,8 +182,8 @@ fn put(state: &mut State, question: &Question, name: &str) -> Result<Answer, Ans
         Some(value) if value.len() <= VALUE_MAX => {}
         _ => return Err(refuse(400, "BadParameter", "value is missing or longer than 25 kB.", None)),
     }
-    let clock = state.children.clock;
-    state.vault.set(clock, name, &given);
+    let now = state.clock.now();
+    state.vault.set(now, name, &given);
     shown(state, question, name, None, true).ok_or_else(|| absent(name))
 }
 

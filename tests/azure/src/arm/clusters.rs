@@ -197,7 +197,7 @@ fn put(state: &mut State, call: &Call<'_>) -> Result<Answer, Answer> {
     }
     let done = state.clusters.shape == Shape::Sync;
     properties.insert("provisioningState".into(), if done { "Succeeded" } else { "Accepted" }.into());
-    let now = state.children.clock.now().to_string();
+    let now = state.clock.now().to_string();
     let created = existing.as_ref().map_or_else(
         || now.clone(),
         |c| c["systemData"]["createdAt"].as_str().unwrap_or_default().to_owned(),

@@ -35,7 +35,7 @@ pub fn put(state: &mut State, call: &Call<'_>, kind: Kind) -> Result<Answer, Ans
         }
         properties["provisioningState"] = "Updating".into();
     }
-    let now = state.children.clock.now();
+    let now = state.clock.now();
     let created = old.as_ref().map(|o| o["systemData"]["createdAt"].clone());
     let mut resource = json!({
         "id": format!("/{}", call.segments.join("/")), "name": name, "type": kind.type_name(), "properties": properties,
@@ -92,7 +92,7 @@ pub fn patch(state: &mut State, call: &Call<'_>, kind: Kind) -> Result<Answer, A
     if unknown {
         return Err(bad("The request has members that cannot be patched."));
     }
-    let now = state.children.clock.now();
+    let now = state.clock.now();
     let id = id_of(call);
     let child = state.children.all.get_mut(&id).ok_or_else(|| absent(call, kind))?;
     not_going(&child.resource)?;

@@ -4,7 +4,7 @@
 use super::{Call, Children};
 use crate::state::State;
 use crate::wire::Answer;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 /// How long a change waits for an agent (documented; the real service was not asked).
@@ -16,9 +16,8 @@ pub struct Operation {
 }
 
 impl Children {
-    /// What has waited for too long has failed.
-    pub fn age(&mut self) {
-        let now = self.clock.now();
+    /// What has waited for too long at `now` has failed.
+    pub fn age(&mut self, now: Timestamp) {
         for child in self.all.values_mut() {
             let properties = &mut child.resource["properties"];
             let waits = matches!(properties["provisioningState"].as_str(), Some("Creating" | "Updating"));

@@ -12,7 +12,6 @@ pub mod listing;
 
 use super::Call;
 use super::clusters::not_found;
-use crate::clock::Clock;
 use crate::state::State;
 use crate::wire::Answer;
 use jiff::Timestamp;
@@ -39,16 +38,14 @@ pub struct Children {
     pub(super) operations: BTreeMap<String, Operation>,
     /// What listings suffer from.
     pub upsets: listing::Upsets,
-    pub clock: Clock,
 }
 
 impl Children {
-    /// Puts a document there without any check, as if Azure had it since `clock.now()`. `properties` are as a GET shows
+    /// Puts a document there without any check, as if Azure had it since `now`. `properties` are as a GET shows
     /// them; what they lack is what Azure would fill in.
-    pub fn put(&mut self, cluster: &str, kind: Kind, name: &str, properties: Value) {
+    pub fn put(&mut self, cluster: &str, kind: Kind, name: &str, properties: Value, now: Timestamp) {
         let id = format!("{cluster}/providers/Microsoft.KubernetesConfiguration/{}/{name}", kind.plural());
         let key = id.to_lowercase();
-        let now = self.clock.now();
         let created = self.all.get(&key).map(|c| c.resource["systemData"]["createdAt"].clone());
         let mut shown = document::fresh(kind, name);
         document::overlay(&mut shown, properties);
@@ -60,8 +57,7 @@ impl Children {
     }
 
     /// A document as a GET shows it.
-    pub fn get(&mut self, cluster: &str, kind: Kind, name: &str) -> Option<Value> {
-        self.age();
+    pub fn get(&self, cluster: &str, kind: Kind, name: &str) -> Option<Value> {
         self.all.get(&key(cluster, kind, name)).map(|c| c.resource.clone())
     }
 
@@ -99,7 +95,7 @@ pub fn answer(state: &mut State, call: &Call<'_>, kind: Kind, rest: &[&str]) -> 
     };
     call.require(&format!("{}/{action}", kind.type_name()), &call.question.path)?;
     parent(state, call)?;
-    state.children.age();
+    state.age_documents();
     match (call.question.method.as_str(), rest) {
         ("GET", []) => listing::list(state, call, kind),
         ("GET", [_, "operations", id]) => life::operation(state, call, id),
