@@ -153,9 +153,11 @@ fn a_patch_merges_and_removes_the_kustomization_that_is_null() {
     assert_eq!((reply.status, state(&reply)), (202, json!("Updating")));
     assert!(reply.header("azure-asyncoperation").is_some());
     let properties = rig.get(&flux("config")).json()["properties"].clone();
+    // What was not written is shown as null.
+    let reference = json!({"branch": "main", "tag": null, "semver": null, "commit": null});
     assert_eq!(
         properties["gitRepository"],
-        json!({"url": "https://git.example/new", "repositoryRef": {"branch": "main"}})
+        json!({"url": "https://git.example/new", "repositoryRef": reference})
     );
     assert_eq!(
         properties["kustomizations"],
@@ -183,7 +185,9 @@ fn what_lacks_something_or_changes_what_is_made_once_is_refused() {
         assert_eq!(rig.arm("PUT", &path, body).refusal(), (400, "InvalidRequestContent".into()));
         assert_eq!(rig.get(&path).status, 404);
     }
-    rig.arm("PUT", &flux("config"), git());
+    // A source's kind that is not said is git.
+    let made = rig.arm("PUT", &flux("config"), with(git(), "sourceKind", Value::Null));
+    assert_eq!((made.status, &made.json()["properties"]["sourceKind"]), (201, &json!("GitRepository")));
     assert_eq!(rig.arm("PUT", &flux("config"), with(git(), "namespace", json!("other"))).status, 400);
     let old = format!("{}/config?api-version=2019-01-01", of("fluxConfigurations"));
     assert_eq!(rig.get(&old).refusal(), (400, "InvalidApiVersionParameter".into()));

@@ -17,7 +17,7 @@ pub fn put(state: &mut State, call: &Call<'_>, kind: Kind) -> Result<Answer, Ans
     let given = body["properties"].as_object().ok_or_else(|| bad("properties is required."))?;
     let written: Map<String, Value> = given
         .iter()
-        .filter(|(name, _)| kind.writable().contains(&name.as_str()))
+        .filter(|(name, value)| kind.writable().contains(&name.as_str()) && !value.is_null())
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     has_its_source(kind, &written)?;
@@ -26,6 +26,7 @@ pub fn put(state: &mut State, call: &Call<'_>, kind: Kind) -> Result<Answer, Ans
     let old = state.children.all.get(&id).map(|c| c.resource.clone());
     let mut properties = fresh(kind, name);
     overlay(&mut properties, Value::Object(written));
+    document::fill(&mut properties);
     if let Some(old) = &old {
         not_going(old)?;
         for name in kind.create_only() {
@@ -47,7 +48,9 @@ pub fn put(state: &mut State, call: &Call<'_>, kind: Kind) -> Result<Answer, Ans
     }
     state.children.all.insert(id.clone(), Child { resource: resource.clone(), since: now });
     let url = begin(state, call, &id);
-    Ok(Answer::json(if old.is_some() { 200 } else { 201 }, resource).with("azure-asyncoperation", url))
+    let answer = Answer::json(if old.is_some() { 200 } else { 201 }, resource);
+    // So the specification's examples have it: how long the operation may wait for the cluster.
+    Ok(answer.with("azure-asyncoperation", url).with("x-ms-async-operation-timeout", "PT48H"))
 }
 
 /// A fluxConfiguration describes the source that it names.
@@ -55,7 +58,7 @@ fn has_its_source(kind: Kind, written: &Map<String, Value>) -> Result<(), Answer
     let text = |name: &str| written.get(name).and_then(Value::as_str);
     match kind {
         Kind::Flux => {
-            let source = text("sourceKind").ok_or_else(|| bad("properties.sourceKind is required."))?;
+            let source = text("sourceKind").unwrap_or("GitRepository");
             let member = SOURCES.iter().find(|(name, _)| *name == source).map(|(_, member)| *member);
             let member = member.ok_or_else(|| bad("properties.sourceKind is none that is known."))?;
             match written.get(member).is_some_and(Value::is_object) {

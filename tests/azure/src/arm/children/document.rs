@@ -12,15 +12,18 @@ pub const SOURCES: [(&str, &str); 4] = [
     ("OCIRepository", "ociRepository"),
 ];
 
-/// Members of a source that are taken and never shown again. That these are secrets like the protected settings is what
-/// their names and the models' descriptions say; no real answer was seen.
-const SECRETS: [&str; 6] = [
+/// Members of a source that are taken and never shown again: those that the specification (2025-04-01) marks
+/// `x-ms-secret`, as it does the protected settings. No real answer was seen. A bucket's `accessKey` and a git
+/// repository's `httpsCACert` are not among them.
+const SECRETS: [&str; 8] = [
     "/azureBlob/accountKey",
     "/azureBlob/sasToken",
     "/azureBlob/servicePrincipal/clientSecret",
     "/azureBlob/servicePrincipal/clientCertificate",
     "/azureBlob/servicePrincipal/clientCertificatePassword",
+    "/ociRepository/tlsConfig/clientCertificate",
     "/ociRepository/tlsConfig/privateKey",
+    "/ociRepository/tlsConfig/caCertificate",
 ];
 
 /// The properties of a document that was just made and of which nothing is known: what Azure fills in.
@@ -50,6 +53,16 @@ pub fn overlay(shown: &mut Value, given: Value) {
     }
     name_kustomizations(shown);
     hide(shown);
+}
+
+/// What Azure shows though a client did not write it: the references that a git repository does not have are null (the
+/// specification's own examples), so that absent and null are the same to a careful reader.
+pub fn fill(shown: &mut Value) {
+    if let Some(Value::Object(reference)) = shown.pointer_mut("/gitRepository/repositoryRef") {
+        for name in ["branch", "tag", "semver", "commit"] {
+            reference.entry(name).or_insert(Value::Null);
+        }
+    }
 }
 
 /// Each kustomization says its own name.
@@ -126,7 +139,7 @@ mod tests {
         overlay(
             &mut shown,
             json!({"azureBlob": {"url": "u", "accountKey": "s", "sasToken": "s", "servicePrincipal": {"clientId": "i", "clientSecret": "s"}},
-                   "ociRepository": {"tlsConfig": {"privateKey": "s", "caCertificate": "c"}}, "configurationProtectedSettings": {"httpsKey": "s"}}),
+                   "ociRepository": {"url": "u", "tlsConfig": {"privateKey": "s", "caCertificate": "s", "clientCertificate": "s"}}, "configurationProtectedSettings": {"httpsKey": "s"}}),
         );
         assert!(!shown.to_string().contains("\"s\""), "{shown}");
         assert_eq!(shown["azureBlob"]["servicePrincipal"]["clientId"], "i");

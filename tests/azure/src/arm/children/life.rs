@@ -7,7 +7,8 @@ use crate::wire::Answer;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-/// How long a change waits for an agent (documented; the real service was not asked).
+/// How long a change waits for an agent (documented, and `x-ms-async-operation-timeout` in the specification's examples;
+/// the real service was not asked).
 const PATIENCE: SignedDuration = SignedDuration::from_hours(48);
 
 /// A change that was begun, and its resource's id in lower case.
