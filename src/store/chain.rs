@@ -310,10 +310,10 @@ impl Chain {
     }
 }
 
-fn write(db: Inner<&Database>, blocks: &[block::Block]) -> Inner<u64> {
+fn write(db: Inner<&mut Database>, blocks: &[block::Block]) -> Inner<u64> {
     let db = db?;
     for block in blocks {
-        db.insert(&block.key, &block.bytes)?;
+        db.append(&block.key, &block.bytes)?;
     }
     db.sync()?;
     Ok(db.log_allocated())

@@ -110,9 +110,9 @@ impl Chain {
         } else if epoch.meta.records() > 0 {
             let path = epoch::path(&self.dir, number);
             let db = env.pool.get(&path)?;
-            let start = db.key_below(&block::key(from.saturating_add(1), 0))?;
+            let start = db.appended_below(&block::key(from.saturating_add(1), 0))?;
             let start = start.as_deref().and_then(block::seq_of).unwrap_or(0);
-            db.visit(&block::key(start, 0), |_, bytes| step(bytes))?;
+            db.visit_appended(&block::key(start, 0), |_, bytes| step(bytes))?;
             // Opening it to read writes too: a snapshot, a segment.
             let log = db.log_allocated();
             (self.epochs[at].allocated, self.epochs[at].log) = (files::allocated(&path), log);

@@ -28,7 +28,7 @@ impl Pool {
 
     /// The database in this directory, opened if need be; another is closed for it. Whoever wrote to a database has synced
     /// it before he asks for the next, so closing loses nothing.
-    pub(super) fn get(&mut self, path: &Path) -> Inner<&Database> {
+    pub(super) fn get(&mut self, path: &Path) -> Inner<&mut Database> {
         let at = match self.open.iter().position(|(p, _)| p == path) {
             Some(at) => {
                 let entry = self.open.remove(at);
@@ -44,7 +44,7 @@ impl Pool {
                 self.open.len() - 1
             }
         };
-        Ok(&self.open[at].1)
+        Ok(&mut self.open[at].1)
     }
 
     /// Closes one; nothing if it is not open.

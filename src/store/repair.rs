@@ -48,7 +48,7 @@ impl Chain {
                     .by_ref()
                     .filter(|(key, _)| super::block::seq_of(*key).is_some_and(|s| s <= meta.last));
                 let mut same = true;
-                db.visit(&super::block::key(meta.first, 0), |key, value| {
+                db.visit_appended(&super::block::key(meta.first, 0), |key, value| {
                     if super::block::seq_of(key).is_none_or(|seq| seq > meta.last) {
                         return ControlFlow::Break(());
                     }
@@ -122,7 +122,7 @@ impl Chain {
             if !blocks.is_empty() {
                 let db = env.pool.get(&path)?;
                 for (key, bytes) in blocks {
-                    db.insert(key, bytes)?;
+                    db.append(key, bytes)?;
                 }
                 db.sync()?;
             }
