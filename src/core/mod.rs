@@ -12,7 +12,7 @@
 //!     outbox      what to send next, and what an answer means          window     how much of it at once; bisection
 //!     token       which tokens are at hand                             allowance  bytes of a day
 //!     drain       the way back after a shared outage                   reports    what waits to be enqueued
-//!     conditions  what an operator should look at
+//!     conditions  what an operator should look at                    document   what the desired state is made of
 //! ```
 //!
 //! The machines do not know each other. A decision that needs two of them is made in `ring`.
@@ -20,6 +20,7 @@
 pub mod allowance;
 pub mod backoff;
 mod conditions;
+pub mod document;
 mod drain;
 pub mod link;
 mod outbox;

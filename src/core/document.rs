@@ -1,0 +1,222 @@
+//! What the desired state is made of: documents, their names, and what a look at either side says of them.
+//!
+//! A document is one resource of Azure that says how the cluster is to be (a fluxConfiguration). Only its name and its
+//! digest pass through the core; its content goes from the source into the store's cache and from there to the cluster.
+
+use super::Reason;
+use serde::{Deserialize, Serialize};
+
+/// What sort of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Kind {
+    /// `Microsoft.KubernetesConfiguration/fluxConfigurations`.
+    Flux = 0,
+}
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Kind; 1] = [Kind::Flux];
+
+    /// The kind's name in the store, in labels and in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Flux => "flux",
+        }
+    }
+}
+
+/// Names a document. ARM compares names without regard to case, so `name` is in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// What sort.
+    pub kind: Kind,
+    /// The resource's own name, in lower case.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of a name as Azure writes it.
+    pub fn new(kind: Kind, name: &str) -> Key {
+        Key { kind, name: name.to_lowercase() }
+    }
+
+    /// The key that [`Key`]'s text names.
+    pub fn parse(text: &str) -> Option<Key> {
+        let (kind, name) = text.split_once('/')?;
+        let kind = Kind::ALL.into_iter().find(|k| k.name() == kind)?;
+        (!name.is_empty()).then(|| Key::new(kind, name))
+    }
+}
+
+impl std::fmt::Display for Key {
+    /// `flux/cluster-config`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind.name(), self.name)
+    }
+}
+
+/// SHA-256 of what a document wants, in canonical form and without what only Azure may write: the change of a status is no
+/// change. (These resources have no ETag.)
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// One document in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which.
+    pub key: Key,
+    /// What it wants.
+    pub digest: Digest,
+    /// Azure is deleting it (`provisioningState` is `Deleting`).
+    pub leaving: bool,
+    /// Its content is in the store's cache durably, under this digest; or why not (the older content is still there).
+    pub stored: Result<(), Reason>,
+}
+
+/// The resource that the documents belong to: the connected cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parent {
+    /// It is there.
+    There {
+        /// `systemData.createdAt` as ARM writes it: a cluster that was deleted and made again is another one.
+        created_at: String,
+    },
+    /// ARM itself says that it is not there.
+    Gone,
+}
+
+/// A complete listing: every page was read to its end, in ARM's form. Anything less is no listing but a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Each document once, sorted by key.
+    pub heads: Vec<Head>,
+    /// The cluster's own resource, when it was asked for.
+    pub parent: Option<Parent>,
+}
+
+/// What a look at one document that is missing in listings says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Its own GET said 404 in ARM's form.
+    pub gone: bool,
+    /// And the cluster's own resource.
+    pub parent: Parent,
+}
+
+/// What came of enforcing a document in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enforced {
+    /// Every object is in the cluster as it is wanted.
+    Applied {
+        /// Of which content.
+        digest: Digest,
+        /// What the cluster makes of it.
+        picture: Picture,
+    },
+    /// This document cannot be enforced, others can: what it says is not understood, or the cluster refuses an object.
+    Failed(Reason),
+}
+
+/// What came of taking a document out of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// Nothing that arclet made for it is left.
+    Gone,
+    /// Deletion is under way; with the object that is still there and what it waits for.
+    Waiting(Reason),
+    /// The cluster refuses.
+    Failed(Reason),
+}
+
+/// How a document fares in the cluster, in ARM's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Picture {
+    /// See there.
+    pub compliance: Compliance,
+    /// `main@sha1:…`: the revision that the source has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_revision: Option<String>,
+    /// One per object.
+    pub statuses: Vec<ObjectStatus>,
+}
+
+/// `complianceState` of ARM's fluxConfigurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compliance {
+    /// Every object is ready.
+    Compliant,
+    /// An object says that it is not.
+    #[serde(rename = "Non-Compliant")]
+    NonCompliant,
+    /// Not known yet.
+    Pending,
+    /// The document says suspend.
+    Suspended,
+    /// Nobody in the cluster looks after it.
+    Unknown,
+}
+
+/// One object of a document, as the cluster shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectStatus {
+    /// `Kustomization`.
+    pub kind: String,
+    /// Its namespace; empty if it has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its own compliance.
+    pub compliance: Compliance,
+    /// Reason and message of its condition `Ready`, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Reason>,
+}
+
+/// An object that arclet made for a document, as it is remembered to be recognised again and to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// `source.toolkit.fluxcd.io/v1`.
+    pub api_version: String,
+    /// `GitRepository`.
+    pub kind: String,
+    /// `None` for what has no namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The UID that the API server gave it. `None`: to be made; a crash may have come between making and noting.
+    pub uid: Option<String>,
+}
+
+/// Group → versions that the API server serves, the preferred one first.
+pub type Served = std::collections::BTreeMap<String, Vec<String>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_back_from_its_text_and_knows_no_case() {
+        let key = Key::new(Kind::Flux, "Cluster-Config");
+        assert_eq!(key.to_string(), "flux/cluster-config");
+        assert_eq!(Key::parse(&key.to_string()), Some(key));
+        assert_eq!(Key::parse("flux/"), None);
+        assert_eq!(Key::parse("floppy/a"), None);
+    }
+}
