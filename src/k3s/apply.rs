@@ -3,7 +3,7 @@
 //! There is no create, update or patch beside these: an apply that is repeated changes nothing, and a field of another
 //! manager is a conflict with a name.
 
-use super::client::Client;
+use super::client::{Client, WHOLE};
 use super::reply::{self, code};
 use super::resource::{Resource, escaped, split};
 use crate::core::{Outcome, Reason};
@@ -39,12 +39,25 @@ impl Client {
             let message = format!("{kind} {name} needs metadata.namespace");
             return Err(Outcome::Refused(Reason::new(code::INVALID, message)));
         }
-        let path = resource.object(namespace, name);
+        self.patch(&resource, object, manager, force, WHOLE).map(|(object, _)| object)
+    }
+
+    /// The apply itself, of an object whose resource is known. `form` is that of the reply; true: it was made just now.
+    pub(super) fn patch(
+        &self,
+        resource: &Resource,
+        object: &Value,
+        manager: &str,
+        force: bool,
+        form: &'static str,
+    ) -> Result<(Value, bool), Outcome> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let path = resource.object(text("/metadata/namespace"), text("/metadata/name").unwrap_or_default());
         let query = format!("?fieldManager={}&force={force}&fieldValidation=Strict", escaped(manager));
         // JSON is YAML; this content type is the one that API servers of all versions take.
         let body = Some(("application/apply-patch+yaml", object));
-        let reply = self.send(Method::PATCH, &format!("{path}{query}"), body)?;
-        reply::read(&format!("PATCH {path}"), &reply)
+        let reply = self.send_for(Method::PATCH, &format!("{path}{query}"), body, form)?;
+        Ok((reply::read(&format!("PATCH {path}"), &reply)?, reply.status == 201))
     }
 
     /// The resource of a kind: one of those known by heart, else by discovery.

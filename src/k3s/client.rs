@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::Method;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// For one call. An API server on a small board that has just started takes seconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -23,6 +23,10 @@ const PAGE: usize = 50;
 const MOST_OBJECTS: usize = 1000;
 /// How often a list begins anew when its continue token has expired.
 pub(super) const RESTARTS: u32 = 2;
+/// The form of a reply: the whole object.
+pub(super) const WHOLE: &str = "application/json";
+/// The form of a reply: an object's metadata only, so that a Secret's values stay where they are.
+pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// A client for one API server; clones share its connections.
 #[derive(Clone)]
@@ -153,8 +157,19 @@ impl Client {
         path: &str,
         body: Option<(&'static str, &Value)>,
     ) -> Result<Response, Outcome> {
+        self.send_for(method, path, body, WHOLE)
+    }
+
+    /// The same, with the form of the reply: [`WHOLE`], [`METADATA`] or `*/*` for what is no object.
+    pub(super) fn send_for(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, &Value)>,
+        form: &'static str,
+    ) -> Result<Response, Outcome> {
         let mut request = Request::new(method, format!("{}{path}", self.server))
-            .header("Accept", "application/json")
+            .header("Accept", form)
             .deadline(DEADLINE)
             .max_body(MOST_BODY);
         match &*self.identity {
@@ -173,7 +188,10 @@ impl Client {
         if let Some((content_type, body)) = body {
             request = request.body(content_type, body.to_string().into_bytes());
         }
-        Ok(self.http.call(&request)?)
+        let reply = self.http.call(&request);
+        // It may have been a Secret.
+        request.body.zeroize();
+        Ok(reply?)
     }
 
     /// Creates what is a question in Kubernetes: a review, or a token request.

@@ -132,6 +132,12 @@ fn failed(call: &str, reply: &Response) -> Outcome {
     }
 }
 
+/// Whether a refusal is Kubernetes' own word about what was asked, and not a fault of the way there.
+pub(super) fn is_kubernetes_own(reason: &Reason) -> bool {
+    ![code::NOT_KUBERNETES, "TokenFileUnreadable", "ReplyTooLarge", "ProtocolError"]
+        .contains(&reason.code.as_str())
+}
+
 fn wait(reply: &Response, status: &Status) -> Option<Duration> {
     let said = status.details.retry_after_seconds;
     reply.retry_after().or((said > 0).then(|| Duration::from_secs(said)))
