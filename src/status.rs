@@ -1,5 +1,6 @@
 //! What `arclet status` shows: the agent writes it, the commands read it. `-o json` prints exactly these fields.
 
+use crate::core::document::{ObjectRef, Picture};
 use crate::core::{Endpoint, Reason};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,9 @@ pub struct Status {
     pub conditions: Vec<Condition>,
     /// What was last observed of the cluster.
     pub cluster_facts: Option<ClusterStatus>,
+    /// What is pulled and enforced, in numbers; absent where the scenario is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<DesiredSummary>,
     /// What the store repaired when it was opened, in words; empty after a clean start.
     pub store_notes: Vec<String>,
 }
@@ -148,4 +152,66 @@ pub struct QuarantinedRecord {
     pub reason: String,
     /// The start of its body.
     pub body: String,
+}
+
+/// Desired state in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredSummary {
+    /// When Azure last gave a complete listing; `null`: not since the start.
+    pub last_pull: Option<String>,
+    /// Documents that are wanted.
+    pub documents: u64,
+    /// Of those: in the cluster as they are wanted.
+    pub enforced: u64,
+    /// Of those: failed, each with its reason in `arclet desired`.
+    pub failed: u64,
+}
+
+/// What `arclet desired` shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Desired {
+    /// [`STATUS_VERSION`].
+    pub version: u32,
+    /// When this was written.
+    pub time: String,
+    /// Whether anything is pulled and enforced at all (`[desired]` in the configuration).
+    pub on: bool,
+    /// When Azure last gave a complete listing; `null`: not since the start.
+    pub last_pull: Option<String>,
+    /// Sorted by name.
+    pub documents: Vec<DocumentStatus>,
+}
+
+/// One document of the desired state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentStatus {
+    /// `flux/cluster-config`.
+    pub document: String,
+    /// Where it is in its life; the words are those of `core::desired`.
+    pub state: String,
+    /// Since when.
+    pub since: String,
+    /// SHA-256 of what is wanted, in hexadecimal.
+    pub digest: String,
+    /// Why it is not enforced.
+    pub reason: Option<Reason>,
+    /// When it is tried or looked at again, in seconds from `time`.
+    pub next_try_seconds: Option<u64>,
+    /// How it fares in the cluster, in ARM's words.
+    pub picture: Option<Picture>,
+}
+
+/// What `arclet desired show` shows of one document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredDocument {
+    /// As in the list.
+    pub status: DocumentStatus,
+    /// What is wanted, as it was pulled; `null`: the cache has lost it.
+    pub wanted: Option<serde_json::Value>,
+    /// The objects that arclet made for it.
+    pub objects: Vec<ObjectRef>,
 }

@@ -1,10 +1,11 @@
-//! The four things that the agent asks of the world, one per endpoint, each a single blocking call.
+//! What the agent asks of the world, each a single blocking call to one endpoint.
 //!
 //! A trait, so that the pump can be tested with a world that stalls, lies and panics. Calls run on [`super::workers`];
 //! none of them retries, waits or caches: that is the core's business.
 
 use crate::azure::Token;
-use crate::core::{Endpoint, Outcome, Scope, Stream};
+use crate::core::document::{Confirmation, Digest, Enforced, Key, Listing, ObjectRef, Withdrawn};
+use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::scenario::metadata::Facts;
 use std::collections::BTreeMap;
 
@@ -22,7 +23,33 @@ pub trait Calls: Send + Sync {
     /// Arm: merges tags into the cluster's resource.
     fn tag(&self, tags: &BTreeMap<String, String>, token: &str) -> Outcome;
 
+    /// Arm: all documents of the desired state. Each goes through `keep` with its digest and content, which returns when
+    /// it is durable. With the cluster's own resource, if `parent`.
+    fn pull(&self, parent: bool, token: &str, keep: &mut Keep<'_>) -> Result<Listing, Outcome>;
+
+    /// Arm: whether a document is really gone, and whether the cluster's resource is still the same one.
+    fn confirm(&self, key: &Key, token: &str) -> Result<Confirmation, Outcome>;
+
+    /// Kubernetes: puts a document's objects into the cluster. `noted` is what was made for it before; `note` makes a new
+    /// list of it durable before anything is made. Returns with what came of it the list as it is then.
+    fn enforce(
+        &self,
+        key: &Key,
+        content: &[u8],
+        digest: Digest,
+        noted: &[ObjectRef],
+        note: &mut Note<'_>,
+    ) -> Result<(Enforced, Vec<ObjectRef>), Outcome>;
+
+    /// Kubernetes: takes out what was made for a document, as far as that goes now.
+    fn withdraw(&self, key: &Key, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome>;
+
     /// Forgets the connection to an endpoint, and what was read from files for it: the next call starts afresh. For when a
     /// call panicked in the middle, or the credential was refused and the file may have a newer one.
     fn forget(&self, endpoint: Endpoint);
 }
+
+/// Makes a document durable: its key, digest and content.
+pub type Keep<'a> = dyn FnMut(&Key, Digest, &[u8]) -> Result<(), Reason> + 'a;
+/// Makes the list of a document's objects durable.
+pub type Note<'a> = dyn FnMut(&[ObjectRef]) -> Result<(), Reason> + 'a;

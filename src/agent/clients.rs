@@ -4,16 +4,18 @@
 //! agent runs. So a client is made within a call, on a worker; what cannot be made is that call's outcome; and what was
 //! refused is made anew from its files the next time.
 
-use super::calls::Calls;
+use super::calls::{Calls, Keep, Note};
 use crate::azure::arm::{Arm, TagOperation};
 use crate::azure::ingest::Ingest;
-use crate::azure::{Cloud, Identity, ResourceId, Token, token_cache};
+use crate::azure::{Cloud, Identity, ResourceId, Token, desired, token_cache};
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::core::document::{Confirmation, Digest, Enforced, Key, Kind, Listing, ObjectRef, Withdrawn};
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::device;
 use crate::http;
-use crate::k3s;
+use crate::k3s::{self, own};
+use crate::scenario::gitops;
 use crate::scenario::metadata::Facts;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +54,21 @@ impl Clients {
         self.azure.get_or(make).map(|client| (*client).clone())
     }
 
+    /// The API server.
+    fn cluster(&self) -> Result<Arc<k3s::Client>, Outcome> {
+        let client = self.kubernetes.get_or(|| {
+            let connection = k3s::kubeconfig::load(self.config.kubernetes.kubeconfig.location())?;
+            k3s::Client::new(connection, self.clock.clone())
+        });
+        client.map_err(Outcome::Refused)
+    }
+
+    /// Azure Resource Manager, and the cluster's place in it.
+    fn resource_manager(&self) -> Result<(Arc<Arm>, ResourceId), Outcome> {
+        let arm = self.arm.get_or(|| Ok(Arm::new(&device::cloud(&self.config.cloud)?.arm, self.azure()?)));
+        Ok((arm.map_err(Outcome::Refused)?, self.config.cluster.id.clone()))
+    }
+
     fn identity(&self) -> Result<Arc<Identity>, Reason> {
         self.login.get_or(|| {
             let cloud = device::cloud(&self.config.cloud)?;
@@ -62,11 +79,7 @@ impl Clients {
 
 impl Calls for Clients {
     fn observe(&self) -> Result<Facts, Outcome> {
-        let client = self.kubernetes.get_or(|| {
-            let connection = k3s::kubeconfig::load(self.config.kubernetes.kubeconfig.location())?;
-            k3s::Client::new(connection, self.clock.clone())
-        });
-        let client = client.map_err(Outcome::Refused)?;
+        let client = self.cluster()?;
         let kubernetes_version = client.version()?;
         let totals = client.nodes()?;
         Ok(Facts {
@@ -99,12 +112,56 @@ impl Calls for Clients {
     }
 
     fn tag(&self, tags: &BTreeMap<String, String>, token: &str) -> Outcome {
-        let arm = self.arm.get_or(|| Ok(Arm::new(&device::cloud(&self.config.cloud)?.arm, self.azure()?)));
-        let id = ResourceId::parse(&self.config.cluster.id.to_string());
-        match arm.and_then(|arm| Ok((arm, id?))) {
+        match self.resource_manager() {
             Ok((arm, id)) => arm.patch_tags(&id, TagOperation::Merge, tags, token),
-            Err(reason) => Outcome::Refused(reason),
+            Err(outcome) => outcome,
         }
+    }
+
+    fn pull(&self, parent: bool, token: &str, keep: &mut Keep<'_>) -> Result<Listing, Outcome> {
+        let (arm, id) = self.resource_manager()?;
+        let source = desired::Resources { arm: &arm, cluster: &id, token };
+        desired::listing(&source, parent, keep)
+    }
+
+    fn confirm(&self, key: &Key, token: &str) -> Result<Confirmation, Outcome> {
+        let (arm, id) = self.resource_manager()?;
+        arm.confirm(&id, key, token)
+    }
+
+    fn enforce(
+        &self,
+        key: &Key,
+        content: &[u8],
+        digest: Digest,
+        noted: &[ObjectRef],
+        note: &mut Note<'_>,
+    ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
+        let client = self.cluster()?;
+        let served = client.served()?;
+        let objects = match key.kind {
+            Kind::Flux => gitops::render(content, &served),
+        };
+        let objects = match objects {
+            Ok(objects) => objects,
+            Err(reason) => return Ok((Enforced::Failed(reason), noted.to_vec())),
+        };
+        let owned = client.enforce(&key.to_string(), &objects, noted, note)?;
+        let enforced = match refusal(&owned.refused) {
+            None => Enforced::Applied { digest, picture: gitops::picture(content, &owned.live) },
+            Some(reason) => Enforced::Failed(reason),
+        };
+        Ok((enforced, owned.refs))
+    }
+
+    fn withdraw(&self, key: &Key, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
+        let left = self.cluster()?.withdraw(&key.to_string(), noted)?;
+        let waits = |code: &str| [own::LEAVING, own::WAITS].contains(&code);
+        Ok(match (left.iter().find(|(_, reason)| !waits(&reason.code)), left.first()) {
+            (_, None) => Withdrawn::Gone,
+            (Some((_, refused)), _) => Withdrawn::Failed(refused.clone()),
+            (None, Some((_, waiting))) => Withdrawn::Waiting(waiting.clone()),
+        })
     }
 
     fn forget(&self, endpoint: Endpoint) {
@@ -118,6 +175,17 @@ impl Calls for Clients {
             self.azure.forget();
         }
     }
+}
+
+/// The first refusal of an object, with the number of the others.
+fn refusal(refused: &[(ObjectRef, Reason)]) -> Option<Reason> {
+    let ((_, first), others) = refused.split_first()?;
+    let message = match others.len() {
+        0 => first.message.clone(),
+        1 => format!("{}; and one object more was refused", first.message),
+        n => format!("{}; and {n} objects more were refused", first.message),
+    };
+    Some(Reason { message, ..first.clone() })
 }
 
 /// Names whose tokens these are, for the sealed cache.

@@ -14,8 +14,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// What can be asked. On the wire: `{"get":"status"}`, `{"get":"outbox"}`, `{"get":"links"}`, `{"do":"retry"}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What can be asked. On the wire: `{"get":"status"}`, `{"get":"outbox"}`, `{"get":"links"}`, `{"get":"desired"}`,
+/// `{"get":{"document":"flux/NAME"}}`, `{"do":"retry"}`, `{"do":"refresh"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
     /// Something to look at.
@@ -25,7 +26,7 @@ pub enum Request {
 }
 
 /// What can be looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Get {
     /// The whole `status::Status`.
@@ -34,6 +35,10 @@ pub enum Get {
     Outbox,
     /// Only the links.
     Links,
+    /// The documents of the desired state: `status::Desired`.
+    Desired,
+    /// One of them with what it wants: `status::DesiredDocument`.
+    Document(String),
 }
 
 /// What can be done.
@@ -42,6 +47,8 @@ pub enum Get {
 pub enum Do {
     /// Try every endpoint now that is waiting for its next try.
     Retry,
+    /// Look at Azure for desired state now, and at the cluster.
+    Refresh,
 }
 
 /// A request on its way to the pump, and the way back for the answer (one JSON value).
@@ -153,7 +160,7 @@ async fn converse(mut stream: UnixStream, questions: mpsc::Sender<Question>) -> 
 fn parse(line: &[u8]) -> Result<Request, Reason> {
     let bad = |what: String| {
         Reason::new("BadRequest", what)
-            .cure(r#"ask {"get":"status"}, {"get":"outbox"}, {"get":"links"} or {"do":"retry"}"#)
+            .cure(r#"ask {"get":"status"}, "outbox", "links" or "desired", {"do":"retry"} or {"do":"refresh"}"#)
     };
     if line.len() as u64 > LONGEST_REQUEST {
         return Err(bad(format!("a request has at most {LONGEST_REQUEST} bytes")));
@@ -181,7 +188,7 @@ impl Drop for Unlink {
 
 /// Owner and group may ask.
 const SOCKET_MODE: u32 = 0o660;
-/// The longest request we know has 16 bytes.
+/// The longest request we know names a document.
 const LONGEST_REQUEST: u64 = 1024;
 /// From the connection to the last byte of the answer; a peer that reads nothing is cut off.
 const CONVERSATION: Duration = Duration::from_secs(2);

@@ -30,6 +30,7 @@ mod clients;
 pub mod control;
 mod deliver;
 mod delivery;
+mod desired;
 mod notify;
 mod publish;
 mod pump;

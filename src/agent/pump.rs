@@ -16,6 +16,7 @@ use super::ack_log::AckLog;
 use super::calls::Calls;
 use super::control::Question;
 use super::deliver::{self, Order, no_token};
+use super::desired::Documents;
 use super::notify::Notifier;
 use super::publish::Publisher;
 use super::signals::Asked;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The store's thread.
     pub store: Handle,
+    /// Desired state in the store's cache.
+    pub documents: Arc<Documents>,
     /// The world.
     pub calls: Arc<dyn Calls>,
     /// Tokens at hand.
@@ -113,6 +116,8 @@ pub(super) enum Done {
         result: Result<Token, Outcome>,
     },
     Looked(Look),
+    /// Somebody was answered.
+    Nothing,
     /// A document of the shell's own.
     Kept {
         what: &'static str,
@@ -237,6 +242,42 @@ impl Pump {
                         None => Err(no_token()),
                     },
                     |result| Done::Tell(Input::Tagged(result.err().unwrap_or(Outcome::Success))),
+                );
+            }
+            Action::Pull { parent } => {
+                let token = self.parts.tokens.get(Scope::Arm);
+                let documents = Arc::clone(&self.parts.documents);
+                self.call(
+                    Endpoint::Arm,
+                    move |world| documents.pull(world, parent, &token.ok_or_else(no_token)?),
+                    |result| Done::Tell(Input::Pulled(result)),
+                );
+            }
+            Action::Confirm { key } => {
+                let token = self.parts.tokens.get(Scope::Arm);
+                let asked = key.clone();
+                self.call(
+                    Endpoint::Arm,
+                    move |world| world.confirm(&asked, &token.ok_or_else(no_token)?),
+                    |result| Done::Tell(Input::Confirmed { key, result }),
+                );
+            }
+            Action::Enforce { key } => {
+                let documents = Arc::clone(&self.parts.documents);
+                let asked = key.clone();
+                self.call(
+                    Endpoint::Kubernetes,
+                    move |world| documents.enforce(world, &asked),
+                    |result| Done::Tell(Input::Enforced { key, result }),
+                );
+            }
+            Action::Withdraw { key } => {
+                let documents = Arc::clone(&self.parts.documents);
+                let asked = key.clone();
+                self.call(
+                    Endpoint::Kubernetes,
+                    move |world| documents.withdraw(world, &asked),
+                    |result| Done::Tell(Input::Withdrawn { key, result }),
                 );
             }
             Action::Deliver { lane, stream, max_records, max_bytes } => {

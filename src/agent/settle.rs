@@ -7,7 +7,9 @@ use super::pump::{
 use super::status::{self, Fixed, Moment, OwnCondition};
 use crate::core::{Backlog, Endpoint, Input, Loss, Reason};
 use crate::scenario::clock::Anchor;
-use crate::status::{ClockStatus, Status};
+use crate::core::document::Key;
+use crate::status::{ClockStatus, Desired, DesiredDocument, Status};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinError;
 
@@ -41,6 +43,7 @@ impl Pump {
                 self.handle(Input::Token { scope, result: validity });
             }
             Done::Looked(look) => self.looked(look),
+            Done::Nothing => {}
             Done::Kept { what, result } => {
                 if let Err(reason) = result {
                     log::warn!("{what} could not be kept for the next start: {reason}");
@@ -154,9 +157,8 @@ impl Pump {
                     }
                     _ => serde_json::to_string(&status),
                 };
-                let refused = |error| refuse(Reason::new("Status", format!("cannot be written: {error}")));
                 // A peer that has gone meanwhile does not matter.
-                let _ = question.answer.send(text.unwrap_or_else(refused));
+                let _ = question.answer.send(text.unwrap_or_else(unwritten));
             }
             None => {
                 self.looking = false;
@@ -186,9 +188,35 @@ impl Pump {
         }
     }
 
+    fn moment(&self) -> Moment {
+        let clock = &self.parts.clock;
+        Moment { now: clock.now(), best_wall_ms: clock.best_wall_ms() }
+    }
+
+    fn desired(&self) -> Desired {
+        status::desired(self.moment(), self.parts.core.view())
+    }
+
+    /// Answers with one document: what is known of it, and what the store has.
+    fn show(&mut self, name: &str, question: Question) {
+        let found = self.desired().documents.into_iter().find(|document| document.document == name);
+        let (Some(status), Some(key)) = (found, Key::parse(name)) else {
+            let reason = Reason::new("NoSuchDocument", format!("nothing of the name {name} is wanted"));
+            let _ = question.answer.send(refuse(reason.cure("arclet desired lists what is")));
+            return;
+        };
+        let documents = Arc::clone(&self.parts.documents);
+        self.writes.spawn(async move {
+            let (wanted, objects) = documents.show(&key).await;
+            let text = serde_json::to_string(&DesiredDocument { status, wanted, objects });
+            let _ = question.answer.send(text.unwrap_or_else(unwritten));
+            Done::Nothing
+        });
+    }
+
     fn status(&self) -> Status {
         let clock = &self.parts.clock;
-        let at = Moment { now: clock.now(), best_wall_ms: clock.best_wall_ms() };
+        let at = self.moment();
         let state = ClockStatus {
             state: format!("{:?}", clock.stamp().clock).to_lowercase(),
             offset_seconds: clock.offset_ms().map(|ms| ms / 1000),
@@ -197,8 +225,20 @@ impl Pump {
     }
 
     pub(super) fn question(&mut self, question: Question) {
-        match question.request {
+        match &question.request {
+            Request::Get(Get::Desired) => {
+                let text = serde_json::to_string(&self.desired());
+                let _ = question.answer.send(text.unwrap_or_else(unwritten));
+            }
+            Request::Get(Get::Document(name)) => {
+                let name = name.clone();
+                self.show(&name, question);
+            }
             Request::Get(_) => self.look(Some(question)),
+            Request::Do(Do::Refresh) => {
+                self.handle(Input::Refresh);
+                let _ = question.answer.send("{}".to_owned());
+            }
             Request::Do(Do::Retry) => {
                 for endpoint in Endpoint::ALL {
                     self.handle(Input::LinkHint(endpoint));
@@ -265,6 +305,10 @@ impl Pump {
             log::error!("the store did not close in time; what was acknowledged is durable");
         }
     }
+}
+
+fn unwritten(error: serde_json::Error) -> String {
+    refuse(Reason::new("Status", format!("cannot be written: {error}")))
 }
 
 /// How much a trusted time may wander before the core is told again: a `Date` has whole seconds.

@@ -3,6 +3,7 @@
 use super::ack_log::AckLog;
 use super::clients::{self, Clients};
 use super::control;
+use super::desired::Documents;
 use super::notify::Notifier;
 use super::publish::Publisher;
 use super::pump::{DOCUMENT_TIME, DOCUMENT_TOKENS, Parts, Pump, Reloaded, answer, backlog};
@@ -101,7 +102,9 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
     let tokens = Tokens::restore(document(DOCUMENT_TOKENS).await, clients::account(config), clock.clone());
     let stats = answer(store.stats()).await.unwrap_or_default();
     let losses = answer(store.unreported_losses()).await.unwrap_or_default();
+    let documents_of_azure = Documents::restore(store.clone()).await;
     let restored = Restored {
+        desired: documents_of_azure.heads(),
         boot: clock.boot(),
         documents,
         tokens: tokens.validities(),
@@ -115,6 +118,7 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
         core,
         rng,
         calls: Arc::new(Clients::new(config, clock.clone())),
+        documents: Arc::new(documents_of_azure),
         store,
         tokens,
         fixed: fixed(config, now),

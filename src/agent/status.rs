@@ -2,11 +2,11 @@
 //!
 //! Pure: everything comes in as an argument, nothing is asked and nothing is written here.
 
-use crate::core::port::View;
+use crate::core::port::{DocumentView, View};
 use crate::core::{Endpoint, Lane, Now, Reason, Stream};
 use crate::status::{
-    ClockStatus, ClusterStatus, Condition, LaneStatus, LinkStatus, Outbox, QuarantinedRecord, STATUS_VERSION,
-    Status,
+    ClockStatus, ClusterStatus, Condition, Desired, DesiredSummary, DocumentStatus, LaneStatus, LinkStatus,
+    Outbox, QuarantinedRecord, STATUS_VERSION, Status,
 };
 use crate::store::{LaneStats, Quarantined};
 
@@ -77,8 +77,10 @@ pub fn document(
         next_try_seconds: link.next_try.map(|due| due.since(at.now.mono).as_secs()),
         attempts: link.attempts,
     });
+    let desired = summary(at, &view);
     Status {
         version: STATUS_VERSION,
+        desired,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         time: text(at.best_wall_ms),
         started: at.text_of(fixed.started),
@@ -97,6 +99,41 @@ pub fn document(
             observed: at.text_of(then),
         }),
         store_notes: fixed.store_notes.clone(),
+    }
+}
+
+/// Desired state in numbers; `None` where the scenario is off.
+fn summary(at: Moment, view: &View) -> Option<DesiredSummary> {
+    let desired = view.desired.as_ref()?;
+    let count = |of: fn(&DocumentView) -> bool| desired.documents.iter().filter(|d| of(d)).count() as u64;
+    Some(DesiredSummary {
+        last_pull: desired.last_pull.map(|then| at.text_of(then)),
+        documents: desired.documents.len() as u64,
+        enforced: count(|document| document.picture.is_some() && document.reason.is_none()),
+        failed: count(|document| document.reason.is_some()),
+    })
+}
+
+/// The document of `arclet desired`.
+pub fn desired(at: Moment, view: View) -> Desired {
+    let on = view.desired.is_some();
+    let (last_pull, documents) =
+        view.desired.map(|desired| (desired.last_pull, desired.documents)).unwrap_or_default();
+    let documents = documents.into_iter().map(|document| DocumentStatus {
+        document: document.key.to_string(),
+        state: document.state.to_owned(),
+        since: at.text_of(document.since),
+        digest: document.digest.to_string(),
+        reason: document.reason,
+        next_try_seconds: document.next_try.map(|due| due.since(at.now.mono).as_secs()),
+        picture: document.picture,
+    });
+    Desired {
+        version: STATUS_VERSION,
+        time: text(at.best_wall_ms),
+        on,
+        last_pull: last_pull.map(|then| at.text_of(then)),
+        documents: documents.collect(),
     }
 }
 

@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod checks;
 mod connect;
+mod desired;
 mod disconnect;
 mod doctor;
 mod files;
@@ -29,7 +30,7 @@ pub enum Exit {
     Ok = 0,
     /// It could not be done; the reason and the next step are on standard error.
     Failed = 1,
-    /// Done, and there is something to act on: `status`, `outbox` and `doctor` found a problem.
+    /// Done, and there is something to act on: `status`, `outbox`, `desired` and `doctor` found a problem.
     Attention = 2,
     /// The command line is wrong (EX_USAGE of sysexits.h).
     Usage = 64,
@@ -53,6 +54,7 @@ Commands:
   run          be the service; systemd calls this
   status       links, backlog, losses and clock of the running service
   outbox       what waits for delivery, and what Azure refused for ever
+  desired      what Azure wants of this cluster, and how far it is enforced
   doctor       try each hop from here to Azure; name the one that fails and the cure
   disconnect   undo connect
 
@@ -61,7 +63,7 @@ Commands:
 Exit codes:
    0  done, nothing to act on
    1  could not be done; reason and next step are on standard error
-   2  done, and there is something to act on (status, outbox, doctor)
+   2  done, and there is something to act on (status, outbox, desired, doctor)
   64  the command line is wrong
   78  the configuration is wrong
 ";
@@ -99,12 +101,13 @@ fn dispatch(args: &mut Args) -> Result<Exit, Usage> {
         "run" => run::main(args),
         "status" => status::main(args),
         "outbox" => outbox::main(args),
+        "desired" => desired::main(args),
         "help" => {
             say(HELP);
             Ok(Exit::Ok)
         }
         _ => {
-            let known = ["connect", "run", "status", "outbox", "doctor", "disconnect", "help"];
+            let known = ["connect", "run", "status", "outbox", "desired", "doctor", "disconnect", "help"];
             let near = crate::config::units::nearest(&command, &known);
             let hint = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
             Err(Usage(format!("no such command: {command}{hint}")))

@@ -8,7 +8,7 @@ use crate::agent::control::{Get, Request};
 use crate::azure::ResourceId;
 use crate::config::DEFAULT_PATH;
 use crate::core::Reason;
-use crate::status::{LaneStatus, LinkStatus, Status};
+use crate::status::{DesiredSummary, LaneStatus, LinkStatus, Status};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -151,6 +151,9 @@ fn screen(shown: &Shown) -> String {
     }
     text.push_str("\nBacklog\n");
     text.push_str(&lanes(&status.lanes));
+    if let Some(desired) = &status.desired {
+        text.push_str(&wanted(desired, now));
+    }
     let last = status.last_delivery.as_deref().map_or("never yet".to_owned(), |time| ago(time, now));
     let _ =
         write!(text, "\nDelivered  {} since the start, the last {last}\n", count(status.delivered, "record"));
@@ -229,6 +232,22 @@ pub(super) fn lanes(lanes: &[LaneStatus]) -> String {
     if text.is_empty() {
         text.push_str("  empty: everything was delivered\n");
     }
+    text
+}
+
+fn wanted(desired: &DesiredSummary, now: &str) -> String {
+    let mut text = format!("\nDesired    {}", count(desired.documents, "document"));
+    if desired.documents > 0 {
+        let _ = write!(text, ", {} enforced", grouped(desired.enforced));
+    }
+    if desired.failed > 0 {
+        let _ = write!(text, ", {} failed (arclet desired says why)", grouped(desired.failed));
+    }
+    let listed = desired.last_pull.as_deref();
+    let _ = match listed {
+        Some(at) => writeln!(text, "; Azure was last listed {}", ago(at, now)),
+        None => writeln!(text, "; Azure was not listed since the start"),
+    };
     text
 }
 

@@ -16,7 +16,7 @@ pub use credential::CredentialFile;
 pub use error::{Error, Errors, Kind};
 
 use crate::azure::ResourceId;
-use crate::core::settings::{Profile, Settings};
+use crate::core::settings::{DesiredSettings, Profile, Settings};
 use crate::core::{Endpoint, Lane, link};
 use section::{Reader, Section, line_of};
 use std::path::{Path, PathBuf};
@@ -48,6 +48,8 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// What is reported, and how often.
     pub report: Report,
+    /// What is pulled and enforced, and how often.
+    pub desired: Desired,
     /// How to try again, at every endpoint; `None`: each has its own way.
     pub retry: Option<link::Config>,
     /// The durable store.
@@ -170,6 +172,17 @@ pub struct Report {
     pub allowance: Option<u32>,
 }
 
+/// What is pulled and enforced, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// fluxConfigurations.
+    pub gitops: bool,
+    /// Between looks at Azure.
+    pub pull_interval: Duration,
+    /// Between looks at what is enforced.
+    pub enforce_interval: Duration,
+}
+
 /// The durable store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
@@ -245,6 +258,10 @@ impl Config {
         settings.tags = self.report.tags;
         settings.tags_interval = self.report.tags_interval;
         settings.allowance = self.report.allowance;
+        settings.desired = self.desired.gitops.then_some(DesiredSettings {
+            pull_interval: self.desired.pull_interval,
+            enforce_interval: self.desired.enforce_interval,
+        });
         if let Some(retry) = self.retry {
             settings.links = [retry; Endpoint::ALL.len()];
         }
@@ -290,13 +307,15 @@ fn interpret(file: &Path, text: &str, handed: Option<&Path>) -> (Option<Config>,
         return (None, errors.collect(), Vec::new());
     }
     let mut reader = Reader::new(file, text, root.get_ref());
+    let report = report(reader.section("report"));
     let config = Config {
         cluster: cluster(reader.section("cluster")),
         cloud: cloud(reader.section("cloud")),
         identity: identity(reader.section("identity"), handed),
         ingest: ingest(reader.section("ingest")),
         kubernetes: kubernetes(reader.section("kubernetes"), handed),
-        report: report(reader.section("report")),
+        desired: desired(reader.section("desired"), report.profile),
+        report,
         retry: retry(reader.section("retry")),
         store: store(reader.section("store"), handed),
         proxy: proxy(reader.section("proxy"), handed),
@@ -436,6 +455,17 @@ fn report(mut section: Section<'_, '_>) -> Report {
             .size("allowance", 10_000..=u64::from(u32::MAX))
             .and_then(|bytes| u32::try_from(bytes).ok())
             .or(default.allowance),
+    }
+}
+
+fn desired(mut section: Section<'_, '_>, profile: Profile) -> Desired {
+    let default = DesiredSettings::of(profile);
+    // As for reports: below a minute is for laboratories.
+    let bounds = || Duration::from_millis(10)..=Duration::from_secs(7 * 86_400);
+    Desired {
+        gitops: section.switch("gitops").unwrap_or(false),
+        pull_interval: section.duration("pull-interval", bounds()).unwrap_or(default.pull_interval),
+        enforce_interval: section.duration("enforce-interval", bounds()).unwrap_or(default.enforce_interval),
     }
 }
 

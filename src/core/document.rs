@@ -62,6 +62,15 @@ impl std::fmt::Display for Key {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
+impl Digest {
+    /// Of a document's canonical content.
+    pub fn of(content: &[u8]) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, content).as_ref());
+        Digest(bytes)
+    }
+}
+
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

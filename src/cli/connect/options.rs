@@ -40,6 +40,10 @@ Where records go (outputs of the template in config/azure):
       --dcr-id ID               immutable id of the data collection rule, dcr-…
       --dcr-resource-id ID      ARM id of the rule: both are looked up, and the device's right is checked
 
+What it may do beside reporting:
+      --gitops                  pull the cluster's fluxConfigurations and enforce them. Grants the agent's account roles for it
+                                that are close to those of an administrator: docs/security.md says what they allow
+
 Ways:
       --kubeconfig FILE         [KUBECONFIG, k3s's own, those of other distributions, ~/.kube/config]
       --api-server URL          the address at which the service reaches the API server [the kubeconfig's]
@@ -81,6 +85,7 @@ pub(in crate::cli) struct Options {
     pub(super) config_dir: PathBuf,
     pub(super) state_dir: PathBuf,
     pub(super) unit_dir: PathBuf,
+    pub(super) gitops: bool,
     pub(super) adopt: bool,
     pub(super) dry_run: bool,
     pub(super) output: Output,
@@ -212,6 +217,7 @@ impl Options {
                 "config-dir" => options.config_dir = args.path()?,
                 "state-dir" => options.state_dir = args.path()?,
                 "unit-dir" => options.unit_dir = args.path()?,
+                "gitops" => options.gitops = true,
                 "adopt" => options.adopt = true,
                 "dry-run" => options.dry_run = true,
                 "o" | "output" => options.output = args.output()?,

@@ -1,0 +1,152 @@
+//! Desired state on its way: from the source into the cache, from the cache into the cluster.
+//!
+//! What the core's words pull, enforce and withdraw mean, each as one blocking job on a worker. Two documents of the store
+//! belong to each document of Azure: what is wanted, as it was pulled, and what was made for it in the cluster. The second
+//! is written before the first object is made, so that nothing that arclet made is ever forgotten by a crash.
+//!
+//! Nothing in here decides: when, what next and what an answer means is the core's.
+
+use super::calls::Calls;
+use super::pump::answer;
+use crate::core::document::{Digest, Enforced, Key, Listing, ObjectRef, Withdrawn};
+use crate::core::{Outcome, Reason};
+use crate::store::{Answer, Handle, StoreError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The documents that the store's cache holds.
+pub struct Documents {
+    store: Handle,
+    /// By the digest of what is in the cache: what a listing brings is written only when it differs.
+    known: Mutex<BTreeMap<Key, Digest>>,
+}
+
+impl Documents {
+    /// Reads what the cache holds. What cannot be read any more is not there: the next listing brings it again.
+    pub async fn restore(store: Handle) -> Documents {
+        let mut known = BTreeMap::new();
+        for name in answer(store.doc_list(WANTED.to_owned())).await.unwrap_or_default() {
+            let Some(key) = name.strip_prefix(WANTED).and_then(Key::parse) else { continue };
+            match answer(store.doc_get(name)).await {
+                Ok(Some(content)) => {
+                    known.insert(key, Digest::of(&content));
+                }
+                Ok(None) => log::warn!("desired state: {key} is lost; the next look at Azure brings it again"),
+                Err(reason) => log::warn!("desired state: {key} cannot be read: {reason}"),
+            }
+        }
+        Documents { store, known: Mutex::new(known) }
+    }
+
+    /// What the cache holds, for the core's start.
+    pub fn heads(&self) -> Vec<(Key, Digest)> {
+        self.known().iter().map(|(key, digest)| (key.clone(), *digest)).collect()
+    }
+
+    /// Lists the source; what is new or changed is durably in the cache when this returns.
+    pub fn pull(&self, world: &dyn Calls, parent: bool, token: &str) -> Result<Listing, Outcome> {
+        world.pull(parent, token, &mut |key, digest, content| {
+            if self.known().get(key) == Some(&digest) {
+                return Ok(());
+            }
+            wait(self.store.doc_put(wanted(key), content.to_vec(), false))?;
+            self.known().insert(key.clone(), digest);
+            Ok(())
+        })
+    }
+
+    /// Puts a document's objects into the cluster as the cache has them.
+    pub fn enforce(&self, world: &dyn Calls, key: &Key) -> Result<Enforced, Outcome> {
+        let read = wait(self.store.doc_get(wanted(key))).and_then(|content| {
+            let content = content.ok_or_else(|| self.lost(key))?;
+            Ok((content, self.made(key)?))
+        });
+        let (content, before) = match read {
+            Ok(read) => read,
+            Err(reason) => return Ok(Enforced::Failed(reason)),
+        };
+        let digest = Digest::of(&content);
+        let mut noted = before.clone();
+        let (enforced, after) = world.enforce(key, &content, digest, &before, &mut |objects| {
+            self.note(key, &mut noted, objects)
+        })?;
+        // An object whose UID is not noted is recognised by its label and annotation: this failing loses nothing.
+        if let Err(reason) = self.note(key, &mut noted, &after) {
+            return Ok(Enforced::Failed(reason));
+        }
+        Ok(enforced)
+    }
+
+    /// Takes a document's objects out of the cluster, and when the last is gone the document out of the cache.
+    pub fn withdraw(&self, world: &dyn Calls, key: &Key) -> Result<Withdrawn, Outcome> {
+        let made = match self.made(key) {
+            Ok(made) => made,
+            Err(reason) => return Ok(Withdrawn::Failed(reason)),
+        };
+        let outcome = world.withdraw(key, &made)?;
+        if outcome == Withdrawn::Gone {
+            // What is wanted goes first: between the two there is nothing wanted and a list of objects that are not there.
+            let gone = wait(self.store.doc_remove(wanted(key)))
+                .and_then(|()| wait(self.store.doc_remove(format!("{MADE}{key}"))));
+            if let Err(reason) = gone {
+                return Ok(Withdrawn::Failed(reason));
+            }
+            self.known().remove(key);
+        }
+        Ok(outcome)
+    }
+
+    /// What the store has of a document: what is wanted, and the objects made for it.
+    pub async fn show(&self, key: &Key) -> (Option<serde_json::Value>, Vec<ObjectRef>) {
+        let read = async |name| answer(self.store.doc_get(name)).await.ok().flatten();
+        let content = read(wanted(key)).await;
+        let made = read(format!("{MADE}{key}")).await;
+        let wanted = content.and_then(|content| serde_json::from_slice(&content).ok());
+        (wanted, made.and_then(|made| serde_json::from_slice(&made).ok()).unwrap_or_default())
+    }
+
+    fn made(&self, key: &Key) -> Result<Vec<ObjectRef>, Reason> {
+        let Some(content) = wait(self.store.doc_get(format!("{MADE}{key}")))? else { return Ok(Vec::new()) };
+        serde_json::from_slice(&content).map_err(|error| {
+            Reason::new("StoreDocument", format!("the list of {key}'s objects is not understood: {error}"))
+        })
+    }
+
+    fn note(&self, key: &Key, noted: &mut Vec<ObjectRef>, objects: &[ObjectRef]) -> Result<(), Reason> {
+        if noted == objects {
+            return Ok(());
+        }
+        let content = serde_json::to_vec(objects)
+            .map_err(|error| Reason::new("StoreDocument", format!("{key}'s objects: {error}")))?;
+        wait(self.store.doc_put(format!("{MADE}{key}"), content, false))?;
+        *noted = objects.to_vec();
+        Ok(())
+    }
+
+    /// The cache has lost a document: the next listing finds it changed.
+    fn lost(&self, key: &Key) -> Reason {
+        self.known().remove(key);
+        Reason::new("NotCached", format!("{key} was lost from the cache"))
+            .cure("the next look at Azure brings it again; until then its objects stay as they are")
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Key, Digest>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of what is wanted in the store.
+fn wanted(key: &Key) -> String {
+    format!("{WANTED}{key}")
+}
+
+const WANTED: &str = "desired/";
+const MADE: &str = "made/";
+
+/// Waits for the store's thread. For workers: never on the runtime's own thread.
+fn wait<T>(asked: Answer<T>) -> Result<T, Reason> {
+    match asked.blocking_recv() {
+        Ok(result) => result.map_err(|error: StoreError| error.into()),
+        Err(_) => Err(Reason::new("StoreGone", "the store's thread has ended")),
+    }
+}
