@@ -159,8 +159,9 @@ async fn converse(mut stream: UnixStream, questions: mpsc::Sender<Question>) -> 
 
 fn parse(line: &[u8]) -> Result<Request, Reason> {
     let bad = |what: String| {
-        Reason::new("BadRequest", what)
-            .cure(r#"ask {"get":"status"}, "outbox", "links" or "desired", {"do":"retry"} or {"do":"refresh"}"#)
+        Reason::new("BadRequest", what).cure(
+            r#"ask {"get":"status"}, "outbox", "links" or "desired", {"do":"retry"} or {"do":"refresh"}"#,
+        )
     };
     if line.len() as u64 > LONGEST_REQUEST {
         return Err(bad(format!("a request has at most {LONGEST_REQUEST} bytes")));

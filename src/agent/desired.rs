@@ -31,7 +31,9 @@ impl Documents {
                 Ok(Some(content)) => {
                     known.insert(key, Digest::of(&content));
                 }
-                Ok(None) => log::warn!("desired state: {key} is lost; the next look at Azure brings it again"),
+                Ok(None) => {
+                    log::warn!("desired state: {key} is lost; the next look at Azure brings it again")
+                }
                 Err(reason) => log::warn!("desired state: {key} cannot be read: {reason}"),
             }
         }
@@ -67,9 +69,8 @@ impl Documents {
         };
         let digest = Digest::of(&content);
         let mut noted = before.clone();
-        let (enforced, after) = world.enforce(key, &content, digest, &before, &mut |objects| {
-            self.note(key, &mut noted, objects)
-        })?;
+        let (enforced, after) = world
+            .enforce(key, &content, digest, &before, &mut |objects| self.note(key, &mut noted, objects))?;
         // An object whose UID is not noted is recognised by its label and annotation: this failing loses nothing.
         if let Err(reason) = self.note(key, &mut noted, &after) {
             return Ok(Enforced::Failed(reason));

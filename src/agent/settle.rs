@@ -5,9 +5,9 @@ use super::pump::{
     BACKLOG_EVERY, DOCUMENT_TIME, DOCUMENT_TOKENS, Done, Look, Pump, Reloaded, answer, backlog,
 };
 use super::status::{self, Fixed, Moment, OwnCondition};
+use crate::core::document::Key;
 use crate::core::{Backlog, Endpoint, Input, Loss, Reason};
 use crate::scenario::clock::Anchor;
-use crate::core::document::Key;
 use crate::status::{ClockStatus, Desired, DesiredDocument, Status};
 use std::sync::Arc;
 use std::time::Duration;

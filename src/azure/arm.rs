@@ -93,7 +93,7 @@ impl Arm {
     pub fn poll(&self, operation: &mut Operation, token: &str) -> Result<Progress, Outcome> {
         let Some(url) = operation.poll_url() else { return Ok(Progress::Succeeded) };
         // A stored operation may come from another configuration.
-        if !lro::same_host(&self.base, url) {
+        if !self.owns(url) {
             return Err(Outcome::Refused(lro::foreign(url)));
         }
         let response = self.call(&self.request(Method::GET, url, token))?;
@@ -237,7 +237,7 @@ impl Arm {
             all.extend(page.value);
             match page.next_link.filter(|link| !link.is_empty()) {
                 None => return Ok(all),
-                Some(link) if lro::same_host(&self.base, &link) => next = link,
+                Some(link) if self.owns(&link) => next = link,
                 Some(link) => return Err(Outcome::Refused(lro::foreign(&link))),
             }
         }
@@ -270,7 +270,7 @@ impl Arm {
         Operation::begin(verb, &url, &self.base, &response)
     }
 
-    fn read_cluster(&self, id: &ResourceId, response: &Response) -> Result<Cluster, Outcome> {
+    pub(super) fn read_cluster(&self, id: &ResourceId, response: &Response) -> Result<Cluster, Outcome> {
         let cluster: Cluster = expect_200("reading the cluster", response)?;
         match ResourceId::parse(&cluster.id) {
             Ok(theirs) if theirs == *id => Ok(cluster),
@@ -278,15 +278,15 @@ impl Arm {
         }
     }
 
-    fn cluster_url(&self, id: &ResourceId) -> String {
+    pub(super) fn cluster_url(&self, id: &ResourceId) -> String {
         self.url(&id.to_string(), CLUSTER_VERSION)
     }
 
-    fn url(&self, path: &str, version: &str) -> String {
+    pub(super) fn url(&self, path: &str, version: &str) -> String {
         format!("{}{path}?api-version={version}", self.base)
     }
 
-    fn request(&self, method: Method, url: &str, token: &str) -> Request {
+    pub(super) fn request(&self, method: Method, url: &str, token: &str) -> Request {
         super::named(Request::new(method, url))
             .header("Accept", "application/json")
             .bearer(token)
@@ -294,18 +294,23 @@ impl Arm {
             .max_body(MOST_BODY)
     }
 
+    /// Whether a URL from an answer stays with ARM: only there may the token go.
+    pub(super) fn owns(&self, url: &str) -> bool {
+        lro::same_host(&self.base, url)
+    }
+
     fn call(&self, request: &Request) -> Result<Response, Outcome> {
         self.client.call(request).map_err(Outcome::from)
     }
 
     /// A call whose owned request is dropped, with its token, before the answer is looked at.
-    fn send(&self, request: Request) -> Result<Response, Outcome> {
+    pub(super) fn send(&self, request: Request) -> Result<Response, Outcome> {
         self.call(&request)
     }
 }
 
 /// Whether ARM itself says that exactly this kind of thing is not there.
-fn is_absent(response: &Response, code: &str) -> bool {
+pub(super) fn is_absent(response: &Response, code: &str) -> bool {
     response.status == 404 && ApiError::of(response).is_some_and(|e| e.code.eq_ignore_ascii_case(code))
 }
 
@@ -320,6 +325,6 @@ fn parse<T: DeserializeOwned>(response: &Response) -> Result<T, Outcome> {
     serde_json::from_slice(&response.body).map_err(|_| Outcome::Refused(error::nonsense(API, response)))
 }
 
-fn refused(doing: &str, response: &Response) -> Outcome {
+pub(super) fn refused(doing: &str, response: &Response) -> Outcome {
     error::outcome(API, doing, response, |_, code| super::cure::arm(doing, code))
 }

@@ -18,7 +18,11 @@ pub(super) fn arm(doing: &str, code: &str) -> Option<String> {
             format!("give this identity the role {role}; an assignment may take minutes to spread")
         }
         "MissingSubscriptionRegistration" | "NoRegisteredProviderFound" => {
-            "register it: az provider register --namespace Microsoft.Kubernetes".into()
+            let namespace = match doing.contains("configuration") {
+                true => "Microsoft.KubernetesConfiguration",
+                false => "Microsoft.Kubernetes",
+            };
+            format!("register it: az provider register --namespace {namespace}")
         }
         "SubscriptionNotFound" | "InvalidSubscriptionId" => {
             "check the subscription in cluster.id, and cloud.name".into()

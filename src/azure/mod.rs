@@ -1,5 +1,5 @@
-//! Azure's public APIs as the agent needs them, one file an API: tokens (`identity`), Resource Manager (`arm`, `lro`) and
-//! Logs Ingestion (`ingest`).
+//! Azure's public APIs as the agent needs them, one file an API: tokens (`identity`), Resource Manager (`arm`, `lro`,
+//! and its children that say what is wanted: `desired`) and Logs Ingestion (`ingest`).
 //!
 //! Each client makes blocking calls with a deadline and turns every answer, nonsense included, into the words of
 //! [`crate::core::Outcome`]. Nothing in here retries, waits, stores or schedules, and nothing knows the cluster or the store.
@@ -7,6 +7,7 @@
 pub mod arm;
 pub mod cloud;
 mod cure;
+pub mod desired;
 pub mod error;
 pub mod identity;
 pub mod ingest;

@@ -36,10 +36,6 @@ impl ResourceId {
             )
         };
         let parts: Vec<&str> = text.trim().trim_end_matches('/').split('/').collect();
-        let is_name = |part: &str| {
-            let legal = |c: char| c.is_alphanumeric() && c.is_ascii() || "-._()".contains(c);
-            !part.is_empty() && part.chars().all(legal) && !part.chars().all(|c| c == '.')
-        };
         match parts.as_slice() {
             ["", s, subscription, g, group, p, namespace, kind, name]
                 if s.eq_ignore_ascii_case("subscriptions")
@@ -62,6 +58,12 @@ impl ResourceId {
     pub fn is_cluster(&self) -> bool {
         self.kind.eq_ignore_ascii_case(CONNECTED_CLUSTER)
     }
+}
+
+/// Whether this is one part of an id that can stand in a URL as it is.
+pub(super) fn is_name(part: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._()".contains(c);
+    !part.is_empty() && part.chars().all(legal) && !part.chars().all(|c| c == '.')
 }
 
 impl std::fmt::Display for ResourceId {

@@ -167,7 +167,8 @@ fn one(document: &DesiredDocument) -> String {
             let wanted = serde_json::to_string_pretty(wanted).unwrap_or_default();
             let _ = writeln!(text, "\nWanted\n{}", wanted.lines().map(clean).collect::<Vec<_>>().join("\n"));
         }
-        None => text.push_str("\nWhat is wanted was lost from the cache; the next look at Azure brings it again.\n"),
+        None => text
+            .push_str("\nWhat is wanted was lost from the cache; the next look at Azure brings it again.\n"),
     }
     text
 }
