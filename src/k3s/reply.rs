@@ -27,6 +27,8 @@ pub mod code {
     pub const BAD_REQUEST: &str = "BadRequest";
     /// A value that the kind does not allow (422).
     pub const INVALID: &str = "Invalid";
+    /// The server is at a loss, with this object or with all (500).
+    pub const INTERNAL_ERROR: &str = "InternalError";
     /// The reply is not Kubernetes'.
     pub const NOT_KUBERNETES: &str = "NotKubernetes";
 }
@@ -124,7 +126,7 @@ fn failed(call: &str, reply: &Response) -> Outcome {
         413 => Outcome::TooLarge(word("RequestTooLarge")),
         429 => Outcome::Throttled { reason: word("TooManyRequests"), retry_after: wait(reply, &status) },
         500..=599 => Outcome::Unreachable(word(if status.reason.is_empty() {
-            "InternalError"
+            code::INTERNAL_ERROR
         } else {
             &status.reason
         })),

@@ -3,7 +3,7 @@
 
 use super::{
     FIELD_MANAGER, Found, Hand, LEAVING, OTHER_DOCUMENT, Owned, WAITS, document_of, form, is_arclets,
-    is_kept, leaving, mark, of_object, same, text, title, uid, unmark, wipe,
+    is_kept, leaving, mark, same, text, title, uid, unmark, wipe,
 };
 use crate::core::document::ObjectRef;
 use crate::core::{Outcome, Reason};
@@ -120,21 +120,19 @@ impl Hand<'_> {
         if [&reference.api_version, &reference.kind, &reference.name].iter().any(|part| part.is_empty()) {
             return broken(&reference, "an object without apiVersion, kind or metadata.name".into());
         }
-        let resource = match self.resource(&reference.api_version, &reference.kind).map_err(of_object) {
-            Ok(Some(resource)) => resource,
-            Ok(None) => {
+        let known = self.resource(&reference.api_version, &reference.kind);
+        let known = self.of_object(known)?.and_then(|known| {
+            let message = format!("the API server knows no {} in {}", reference.kind, reference.api_version);
+            known.ok_or_else(|| {
+                Reason::new(code::NO_SUCH_KIND, message).cure("install what brings this kind (its CRD)")
+            })
+        });
+        let resource = match known {
+            Ok(resource) => resource,
+            Err(reason) => {
                 references.push(reference.clone());
-                let message =
-                    format!("the API server knows no {} in {}", reference.kind, reference.api_version);
-                let reason =
-                    Reason::new(code::NO_SUCH_KIND, message).cure("install what brings this kind (its CRD)");
                 return Ok(Err((reference, reason)));
             }
-            Err(Ok(reason)) => {
-                references.push(reference.clone());
-                return Ok(Err((reference, reason)));
-            }
-            Err(Err(outcome)) => return Err(outcome),
         };
         let mut object = object.clone();
         if !resource.namespaced {
@@ -144,10 +142,9 @@ impl Hand<'_> {
         }
         mark(&mut object, self.document);
         references.push(reference.clone());
-        let live = match self.live(&resource, &reference).map_err(of_object) {
+        let live = match self.of_object(self.live(&resource, &reference))? {
             Ok(live) => live,
-            Err(Ok(reason)) => return Ok(Err((reference, reason))),
-            Err(Err(outcome)) => return Err(outcome),
+            Err(reason) => return Ok(Err((reference, reason))),
         };
         let found = self.look(live, recorded.iter().find(|r| same(r, &reference)));
         Ok(Ok(Wanted { reference, object, resource, found }))
@@ -205,7 +202,7 @@ impl Hand<'_> {
         };
         let form = form(&reference.kind);
         let made = self.client.patch(&item.resource, &item.object, FIELD_MANAGER, force, form);
-        match made.map_err(of_object) {
+        match self.of_object(made)? {
             Ok((live, created)) => {
                 // What somebody made between the look and the apply is theirs.
                 if !kept && (ours || created) {
@@ -213,14 +210,13 @@ impl Hand<'_> {
                 }
                 owned.live.push(live);
             }
-            Err(Ok(reason)) => {
+            Err(reason) => {
                 if let Found::Ours(live) = &item.found {
                     owned.refs.push(ObjectRef { uid: uid(live).map(str::to_owned), ..reference.clone() });
                     owned.live.push(live.clone());
                 }
                 owned.refused.push((reference, reason));
             }
-            Err(Err(outcome)) => return Err(outcome),
         }
         Ok(())
     }

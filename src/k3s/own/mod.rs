@@ -54,6 +54,16 @@ impl Client {
     pub fn served(&self) -> Result<Served, Outcome> {
         Ok(self.discover()?.into_iter().map(|group| (group.name, group.versions)).collect())
     }
+
+    /// Whether the API server says that it is ready: before, it may not know all of its kinds.
+    fn is_ready(&self) -> Result<(), Outcome> {
+        let reply = self.send_for(Method::GET, "/readyz", None, "*/*")?;
+        if reply.status == 200 && reply.body == b"ok" {
+            return Ok(());
+        }
+        let message = format!("GET /readyz: the API server is not ready (status {})", reply.status);
+        Err(Outcome::Unreachable(Reason::new("NotReady", message)))
+    }
 }
 
 /// What the cluster has of an object.
@@ -118,6 +128,32 @@ impl<'a> Hand<'a> {
         }
     }
 
+    /// Whose failure it is: that of one object (its reason), or that of the whole way to the API server (the error).
+    ///
+    /// The API server also says 500 when only this object is at fault: a field that its CRD does not know, an admission
+    /// webhook that is down. So a 500 counts as the object's as long as the server says that it is ready itself.
+    fn fault(&self, outcome: Outcome) -> Result<Reason, Outcome> {
+        match outcome {
+            Outcome::Refused(reason) | Outcome::TooLarge(reason) | Outcome::BadRecord(reason)
+                if reply::is_kubernetes_own(&reason) =>
+            {
+                Ok(reason)
+            }
+            Outcome::Unreachable(reason) if reason.code == code::INTERNAL_ERROR => {
+                self.client.is_ready().map(|()| reason)
+            }
+            other => Err(other),
+        }
+    }
+
+    /// What came of a call about one object: the inner error is the object's, the outer one is not.
+    fn of_object<T>(&self, result: Result<T, Outcome>) -> Result<Result<T, Reason>, Outcome> {
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(outcome) => self.fault(outcome).map(Err),
+        }
+    }
+
     /// Whether an object is what was noted: with both marks, and with the noted UID if there is one. Without one, a crash
     /// came between the note and the making, and the marks alone say that it was made.
     fn look(&self, live: Option<Value>, noted: Option<&ObjectRef>) -> Found {
@@ -134,20 +170,6 @@ impl<'a> Hand<'a> {
 /// The form in which an object of this kind is asked for: what is in a Secret is never needed.
 fn form(kind: &str) -> &'static str {
     if kind == "Secret" { METADATA } else { WHOLE }
-}
-
-/// Whose failure it is: that of one object, or that of the whole way to the API server.
-fn of_object(outcome: Outcome) -> Result<Reason, Outcome> {
-    match outcome {
-        Outcome::Refused(reason) | Outcome::TooLarge(reason) | Outcome::BadRecord(reason)
-            if reply::is_kubernetes_own(&reason) =>
-        {
-            Ok(reason)
-        }
-        // An admission webhook that is down: 500 for the objects that it has a say in, and for no others.
-        Outcome::Unreachable(reason) if reason.message.contains("failed calling webhook") => Ok(reason),
-        other => Err(other),
-    }
 }
 
 /// The two of the same kind and name are one object, in whatever version.

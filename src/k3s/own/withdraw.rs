@@ -4,14 +4,13 @@
 //! source for it: an object is touched only when everything of other kinds that was made after it, and everything that names
 //! it in `spec.dependsOn`, is away.
 
-use super::{Found, Hand, WAITS, is_kept, leaving, of_object, same_kind, text, title, uid};
+use super::{Found, Hand, WAITS, is_kept, leaving, same_kind, text, title, uid};
 use crate::core::document::ObjectRef;
 use crate::core::{Outcome, Reason};
 use crate::k3s::apply::Deleted;
 use crate::k3s::client::Client;
 use crate::k3s::resource::Resource;
 use serde_json::Value;
-use ureq::http::Method;
 
 /// How far one object is.
 enum Stage {
@@ -65,16 +64,6 @@ impl Client {
     ) -> Result<Vec<(ObjectRef, Reason)>, Outcome> {
         Hand::new(self, document).remove(recorded)
     }
-
-    /// Whether the API server says that it is ready: before, it may not know all of its kinds.
-    fn is_ready(&self) -> Result<(), Outcome> {
-        let reply = self.send_for(Method::GET, "/readyz", None, "*/*")?;
-        if reply.status == 200 && reply.body == b"ok" {
-            return Ok(());
-        }
-        let message = format!("GET /readyz: the API server is not ready (status {})", reply.status);
-        Err(Outcome::Unreachable(Reason::new("NotReady", message)))
-    }
 }
 
 impl Hand<'_> {
@@ -113,11 +102,10 @@ impl Hand<'_> {
             // An object cannot be there without its kind, and a server that is ready knows all of its kinds.
             None => self.client.is_ready().map(|()| None),
         });
-        let (resource, live) = match live.map_err(of_object) {
+        let (resource, live) = match self.of_object(live)? {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
-            Err(Ok(reason)) => return stays(reason),
-            Err(Err(outcome)) => return Err(outcome),
+            Err(reason) => return stays(reason),
         };
         let Found::Ours(live) = self.look(Some(live), Some(reference)) else { return Ok(None) };
         if is_kept(&live) {
@@ -140,12 +128,11 @@ impl Hand<'_> {
             Ok(Deleted::NotThere | Deleted::AnotherOne) => Ok(None),
             Err(outcome) => Err(outcome),
         };
-        match left.map_err(of_object) {
-            Ok(Some(live)) if uid(&live) == uid_seen => Ok(Stage::Stays(leaving(reference, &live))),
-            Ok(_) => Ok(Stage::Gone),
-            Err(Ok(reason)) => Ok(Stage::Stays(reason)),
-            Err(Err(outcome)) => Err(outcome),
-        }
+        Ok(match self.of_object(left)? {
+            Ok(Some(live)) if uid(&live) == uid_seen => Stage::Stays(leaving(reference, &live)),
+            Ok(_) => Stage::Gone,
+            Err(reason) => Stage::Stays(reason),
+        })
     }
 }
 

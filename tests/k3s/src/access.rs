@@ -38,6 +38,8 @@ pub struct Deed<'a> {
     pub resource: &'a str,
     /// Empty for the cluster, or for all namespaces.
     pub namespace: &'a str,
+    /// Empty for all objects.
+    pub name: &'a str,
 }
 
 /// Whose token this is: the administrator's, one of a token Secret that is still there, or one of a TokenRequest.
@@ -80,6 +82,20 @@ pub fn may(cluster: &Cluster, user: &User, deed: &Deed<'_>) -> bool {
     })
 }
 
+/// Whether the user may give away the role of a binding: only one that it may `bind`. (A real server also lets a user give
+/// away what it holds itself.)
+pub fn may_bind(cluster: &Cluster, user: &User, binding: &Value, namespace: &str) -> bool {
+    let of_cluster = binding["roleRef"]["kind"] == "ClusterRole";
+    let deed = Deed {
+        verb: "bind",
+        group: "rbac.authorization.k8s.io",
+        resource: if of_cluster { "clusterroles" } else { "roles" },
+        namespace,
+        name: binding["roleRef"]["name"].as_str().unwrap_or_default(),
+    };
+    may(cluster, user, &deed)
+}
+
 fn role_allows(cluster: &Cluster, binding: &Value, namespace: &str, deed: &Deed<'_>) -> bool {
     let of_cluster = binding["roleRef"]["kind"] == "ClusterRole";
     let plural = if of_cluster { "clusterroles" } else { "roles" };
@@ -96,5 +112,6 @@ fn role_allows(cluster: &Cluster, binding: &Value, namespace: &str, deed: &Deed<
         has(rule, "verbs", deed.verb)
             && has(rule, "apiGroups", deed.group)
             && has(rule, "resources", deed.resource)
+            && (rule["resourceNames"].is_null() || has(rule, "resourceNames", deed.name))
     })
 }

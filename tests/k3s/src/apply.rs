@@ -6,12 +6,39 @@ use std::collections::{BTreeMap, BTreeSet};
 /// For each manager the paths that it set, in the form `.data.key`.
 pub type Owners = BTreeMap<String, BTreeSet<String>>;
 
-type Leaves = BTreeMap<String, (Vec<String>, Value)>;
+/// The values of an object by their path.
+#[derive(Default)]
+pub struct Leaves(BTreeMap<String, (Vec<String>, Value)>);
+
+impl Leaves {
+    pub fn of(object: &Value) -> Leaves {
+        let mut all = Leaves::default();
+        leaves(object, &mut Vec::new(), &mut all.0);
+        all
+    }
+}
+
+/// Somebody updated an object: what differs is theirs, what is away is nobody's.
+pub fn updated(owners: &mut Owners, before: &Leaves, after: &Leaves, manager: &str) {
+    let paths: BTreeSet<&String> = before.0.keys().chain(after.0.keys()).collect();
+    for path in paths {
+        let new = after.0.get(path).map(|(_, value)| value);
+        if before.0.get(path).map(|(_, value)| value) == new {
+            continue;
+        }
+        for theirs in owners.values_mut() {
+            theirs.remove(path);
+        }
+        if new.is_some() {
+            owners.entry(manager.to_owned()).or_default().insert(path.clone());
+        }
+    }
+}
 
 /// Fields that name an object and that nobody owns.
 const NAMES: [&str; 4] = [".apiVersion", ".kind", ".metadata.name", ".metadata.namespace"];
 
-fn leaves(value: &Value, path: &mut Vec<String>, out: &mut Leaves) {
+fn leaves(value: &Value, path: &mut Vec<String>, out: &mut BTreeMap<String, (Vec<String>, Value)>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, value) in fields {
@@ -61,8 +88,7 @@ pub fn apply(
     manager: &str,
     force: bool,
 ) -> Result<(), Vec<Value>> {
-    let mut new = Leaves::new();
-    leaves(wanted, &mut Vec::new(), &mut new);
+    let new = Leaves::of(wanted).0;
     let mut conflicts = Vec::new();
     for (other, paths) in owners.iter().filter(|(other, _)| *other != manager) {
         for (text, (path, value)) in &new {
@@ -85,12 +111,10 @@ pub fn apply(
     // What this manager set before and no longer wants goes, unless somebody else wants it too.
     let before = owners.insert(manager.to_owned(), new.keys().cloned().collect()).unwrap_or_default();
     for text in before.iter().filter(|text| !new.contains_key(*text)) {
-        if !owners.values().any(|paths| paths.contains(text)) {
-            let mut all = Leaves::new();
-            leaves(object, &mut Vec::new(), &mut all);
-            if let Some((path, _)) = all.get(text) {
-                unset(object, path);
-            }
+        if !owners.values().any(|paths| paths.contains(text))
+            && let Some((path, _)) = Leaves::of(object).0.get(text)
+        {
+            unset(object, path);
         }
     }
     for (path, value) in new.into_values() {

@@ -2,7 +2,7 @@
 
 use crate::kinds::{self, Kind};
 use crate::nodes::Nodes;
-use crate::{Options, apply};
+use crate::{Flux, Options, apply};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,6 +13,7 @@ pub const ADMIN_TOKEN: &str = "standin-administrator";
 pub type Key = (String, String, String);
 
 /// An object and who owns which of its fields.
+#[derive(Clone)]
 pub struct Stored {
     pub object: Value,
     pub owners: apply::Owners,
@@ -22,6 +23,7 @@ pub struct Cluster {
     pub objects: BTreeMap<Key, Stored>,
     pub nodes: Nodes,
     pub version: String,
+    pub flux: Flux,
     /// How many continue tokens more are to be found expired.
     pub expire_pages: u32,
     /// Tokens of TokenRequest, with namespace and name of their ServiceAccount.
@@ -46,6 +48,7 @@ impl Cluster {
             objects: BTreeMap::new(),
             nodes: Nodes::new(options.nodes, options.cpus, &options.version),
             version: options.version.clone(),
+            flux: options.flux,
             expire_pages: 0,
             granted: HashMap::new(),
             ca_pem: ca_pem.to_owned(),
@@ -65,6 +68,19 @@ impl Cluster {
         self.nodes.set_version(version);
     }
 
+    /// The versions that are served of a group, the preferred one first.
+    pub fn versions(&self, group: &str) -> &'static [&'static str] {
+        if kinds::is_flux(group) { self.flux.versions() } else { &["v1"] }
+    }
+
+    /// Serves other versions of Flux's kinds from now on. Without the kinds their objects go, finalizers or not.
+    pub fn set_flux(&mut self, flux: Flux) {
+        self.flux = flux;
+        if flux == Flux::Absent {
+            self.objects.retain(|(plural, ..), _| !kinds::is_flux(plural.split('/').next().unwrap_or("")));
+        }
+    }
+
     pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<&Stored> {
         self.objects.get(&key(kind, namespace, name))
     }
@@ -79,8 +95,16 @@ impl Cluster {
         if kind.kind == "Secret" && stored.object["type"] == "kubernetes.io/service-account-token" {
             self.fill_token(namespace, &mut stored.object);
         }
+        let place = key(kind, namespace, name);
+        if kind.is_flux() {
+            // It counts the changes of the spec.
+            let old = self.objects.get(&place).map(|old| &old.object);
+            let changed = old.is_none_or(|old| old["spec"] != stored.object["spec"]);
+            let generation = old.and_then(|old| old["metadata"]["generation"].as_u64()).unwrap_or(0);
+            stored.object["metadata"]["generation"] = json!(generation + u64::from(changed));
+        }
         let object = stored.object.clone();
-        self.objects.insert(key(kind, namespace, name), stored);
+        self.objects.insert(place, stored);
         object
     }
 
@@ -98,9 +122,12 @@ impl Cluster {
         self.leaving.contains_key(namespace)
     }
 
-    /// Somebody looks at an object: a namespace on its way out is gone after a few looks.
+    /// Somebody looks at an object: a namespace on its way out is gone after a few looks, if nothing is left in it.
     pub fn looked_at(&mut self, kind: &Kind, name: &str) {
-        let Some(left) = self.leaving.get_mut(name).filter(|_| kind.kind == "Namespace") else { return };
+        if kind.kind != "Namespace" || self.objects.keys().any(|(_, namespace, _)| namespace == name) {
+            return;
+        }
+        let Some(left) = self.leaving.get_mut(name) else { return };
         *left -= 1;
         if *left == 0 {
             self.leaving.remove(name);
@@ -108,24 +135,43 @@ impl Cluster {
         }
     }
 
-    /// Removes an object with what belongs to it: a namespace's objects, a ServiceAccount's token Secrets.
+    /// Somebody deletes an object: one with finalizers stays until they are away, a namespace until what is in it is.
     pub fn remove(&mut self, kind: &Kind, namespace: &str, name: &str) {
+        let place = key(kind, namespace, name);
+        let Some(stored) = self.objects.get_mut(&place) else { return };
+        let metadata = stored.object["metadata"].as_object_mut().unwrap();
+        metadata.entry("deletionTimestamp").or_insert_with(|| json!("2026-11-23T00:00:00Z"));
         if kind.kind == "Namespace" {
-            self.objects.retain(|(_, in_namespace, _), _| in_namespace != name);
-            if let Some(stored) = self.objects.get_mut(&key(kind, "", name)) {
-                stored.object["metadata"]["deletionTimestamp"] = json!("2026-11-23T00:00:00Z");
-                self.leaving.entry(name.to_owned()).or_insert(LOOKS);
+            self.leaving.entry(name.to_owned()).or_insert(LOOKS);
+            let inside: Vec<Key> = self.objects.keys().filter(|(_, ns, _)| ns == name).cloned().collect();
+            for (plural, namespace, name) in inside {
+                let (group, plural) = plural.split_once('/').unwrap();
+                self.remove(Kind::find(group, plural).unwrap(), &namespace, &name);
             }
+        } else {
+            self.end_if_over(&place);
+        }
+    }
+
+    /// An object that is being deleted ends with its last finalizer, and with it what belongs to it: a ServiceAccount's
+    /// token Secrets.
+    pub fn end_if_over(&mut self, place: &Key) {
+        let Some(stored) = self.objects.get(place) else { return };
+        let metadata = &stored.object["metadata"];
+        let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+        if metadata["deletionTimestamp"].is_null() || held || place.0 == "/namespaces" {
             return;
         }
-        self.objects.remove(&key(kind, namespace, name));
-        if kind.kind == "ServiceAccount" {
+        self.objects.remove(place);
+        let (plural, namespace, name) = place;
+        if plural == "/serviceaccounts" {
             self.objects.retain(|(plural, in_namespace, _), stored| {
                 !(plural == "/secrets"
                     && in_namespace == namespace
-                    && stored.object["metadata"]["annotations"]["kubernetes.io/service-account.name"] == name)
+                    && stored.object["metadata"]["annotations"]["kubernetes.io/service-account.name"]
+                        == name.as_str())
             });
-            self.granted.retain(|_, account| account.0 != namespace || account.1 != name);
+            self.granted.retain(|_, account| account.0 != *namespace || account.1 != *name);
         }
     }
 }

@@ -14,8 +14,13 @@ pub struct Kind {
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// All of version v1.
-pub const KINDS: [Kind; 10] = [
+/// Flux's: what reads sources, and what applies them.
+pub const SOURCES: &str = "source.toolkit.fluxcd.io";
+pub const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
+const SPEC: &[&str] = &["spec", "status"];
+
+/// All are of version v1, but that of Flux may be another (`Flux::versions`).
+pub const KINDS: [Kind; 16] = [
     kind("", "Namespace", "namespaces", false, &["spec", "status"]),
     kind("", "Node", "nodes", false, &["spec", "status"]),
     kind("", "ConfigMap", "configmaps", true, &["data", "binaryData", "immutable"]),
@@ -32,6 +37,12 @@ pub const KINDS: [Kind; 10] = [
     kind(RBAC, "Role", "roles", true, &["rules"]),
     kind(RBAC, "RoleBinding", "rolebindings", true, &["roleRef", "subjects"]),
     kind("coordination.k8s.io", "Lease", "leases", true, &["spec"]),
+    kind(SOURCES, "GitRepository", "gitrepositories", true, SPEC),
+    kind(SOURCES, "Bucket", "buckets", true, SPEC),
+    kind(SOURCES, "OCIRepository", "ocirepositories", true, SPEC),
+    kind(SOURCES, "HelmRepository", "helmrepositories", true, SPEC),
+    kind(SOURCES, "HelmChart", "helmcharts", true, SPEC),
+    kind(KUSTOMIZE, "Kustomization", "kustomizations", true, SPEC),
 ];
 
 const fn kind(
@@ -49,9 +60,22 @@ impl Kind {
         KINDS.iter().find(|k| k.group == group && k.plural == plural)
     }
 
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() { "v1".into() } else { format!("{}/v1", self.group) }
+    pub fn of(api_version: &str, kind: &str) -> Option<&'static Kind> {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        KINDS.iter().find(|k| k.group == group && k.kind == kind)
     }
+
+    pub fn is_flux(&self) -> bool {
+        is_flux(self.group)
+    }
+
+    pub fn api_version(&self, version: &str) -> String {
+        if self.group.is_empty() { version.into() } else { format!("{}/{version}", self.group) }
+    }
+}
+
+pub fn is_flux(group: &str) -> bool {
+    group == SOURCES || group == KUSTOMIZE
 }
 
 pub fn base64(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! A small API server in memory, so that tests need no cluster.
 //!
 //! It speaks TLS under its own CA and answers what arclet asks, held to a real API server by one shared suite
-//! (`tests/api_suite.rs`); what has no case there is not here. It has no admission, no schemas and no watch; roles
+//! (`tests/api_suite`); what has no case there is not here. It has no admission, no schemas and no watch; roles
 //! are those of bound Roles and ClusterRoles by verb, group and resource, and server-side apply knows conflicts by field
 //! path only.
 //!
@@ -12,10 +12,13 @@ mod access;
 mod apply;
 mod certificates;
 mod cluster;
+mod discovery;
+mod edit;
 mod kinds;
 mod nodes;
 mod routes;
 mod server;
+mod write;
 
 use cluster::Cluster;
 use std::net::SocketAddr;
@@ -35,11 +38,39 @@ pub struct Options {
     pub cpus: u32,
     /// What `/version` says, and each node's kubelet.
     pub version: String,
+    /// Which of Flux's kinds there are.
+    pub flux: Flux,
+}
+
+/// Which versions of Flux's kinds the server knows. All have the same fields here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flux {
+    /// None: Flux is not installed.
+    #[default]
+    Absent,
+    /// v1, as since Flux 2.3 (Bucket and OCIRepository: 2.5 and 2.6).
+    Stable,
+    /// v1 and v1beta2.
+    WithBetas,
+    /// v1beta2 only, as before Flux 2.0.
+    BetasOnly,
+}
+
+impl Flux {
+    /// The preferred one first.
+    fn versions(self) -> &'static [&'static str] {
+        match self {
+            Flux::Absent => &[],
+            Flux::Stable => &["v1"],
+            Flux::WithBetas => &["v1", "v1beta2"],
+            Flux::BetasOnly => &["v1beta2"],
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { port: 0, nodes: 1, cpus: 4, version: "v1.36.3+k3s1".into() }
+        Options { port: 0, nodes: 1, cpus: 4, version: "v1.36.3+k3s1".into(), flux: Flux::Absent }
     }
 }
 
@@ -181,6 +212,11 @@ impl ApiServer {
     /// The next so many pages that are asked for with a continue token are 410 Expired.
     pub fn expire_pages(&self, pages: u32) {
         self.shared.cluster().expire_pages = pages;
+    }
+
+    /// From now on the server has these of Flux's kinds. Without them their objects are gone too.
+    pub fn set_flux(&self, flux: Flux) {
+        self.shared.cluster().set_flux(flux);
     }
 
     /// Every request gets this instead of its answer, until it is set to None.

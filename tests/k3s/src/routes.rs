@@ -1,9 +1,11 @@
 //! One request, one answer: paths, rights and errors in the form that the real server gives them.
 
+use crate::Shared;
 use crate::access::{self, Deed, User};
-use crate::cluster::{Cluster, Stored};
-use crate::kinds::{self, KINDS, Kind};
-use crate::{Shared, apply};
+use crate::cluster::Cluster;
+use crate::discovery::{groups, resources, serves};
+use crate::kinds::{self, Kind};
+use crate::write::{Place, delete, patch};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -13,6 +15,8 @@ pub struct Question {
     pub path: String,
     pub query: String,
     pub content_type: String,
+    /// The reply is to hold no more of an object than its metadata.
+    pub metadata_only: bool,
     pub bearer: Option<String>,
     pub certified: bool,
     pub body: Bytes,
@@ -25,11 +29,25 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn json(status: u16, body: String) -> Answer {
+    pub fn json(status: u16, body: String) -> Answer {
         Answer { status, content_type: "application/json", body }
     }
 
-    fn ok(value: &Value) -> Answer {
+    /// An object, in the version and the form that were asked for.
+    pub fn object(status: u16, object: &Value, version: &str, question: &Question) -> Answer {
+        if question.metadata_only {
+            let metadata = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                "metadata": object["metadata"]});
+            return Answer::json(status, metadata.to_string());
+        }
+        let group =
+            object["apiVersion"].as_str().and_then(|text| text.split_once('/')).map(|(group, _)| group);
+        let mut object = object.clone();
+        object["apiVersion"] = json!(group.map_or(version.to_owned(), |group| format!("{group}/{version}")));
+        Answer::json(status, object.to_string())
+    }
+
+    pub fn ok(value: &Value) -> Answer {
         Answer::json(200, value.to_string())
     }
 
@@ -41,7 +59,7 @@ impl Answer {
         Answer::detailed(code, reason, message, json!({}))
     }
 
-    fn detailed(code: u16, reason: &str, message: &str, details: Value) -> Answer {
+    pub fn detailed(code: u16, reason: &str, message: &str, details: Value) -> Answer {
         let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": reason, "details": details, "code": code});
         Answer::json(code, status.to_string())
@@ -56,6 +74,15 @@ impl Answer {
     fn no_such_path() -> Answer {
         Answer { status: 404, content_type: "text/plain; charset=utf-8", body: "404 page not found\n".into() }
     }
+}
+
+/// An object as it is read in a version of its group: all have the same fields here.
+fn in_version(object: &Value, version: &str) -> String {
+    let mut object = object.clone();
+    if let Some((group, _)) = object["apiVersion"].as_str().and_then(|text| text.split_once('/')) {
+        object["apiVersion"] = json!(format!("{group}/{version}"));
+    }
+    object.to_string()
 }
 
 /// Answers a request, with the cluster locked: requests take effect one after the other.
@@ -75,10 +102,13 @@ pub fn answer(shared: &Shared, question: &Question) -> Answer {
         ("GET", ["version"]) => {
             Answer::ok(&json!({"major": "1", "minor": "36", "gitVersion": cluster.version}))
         }
-        ("GET", ["apis"]) => Answer::ok(&groups()),
-        ("GET", ["api", "v1"]) => Answer::ok(&resources("")),
-        ("GET", ["apis", group, "v1"]) if KINDS.iter().any(|k| k.group == *group) => {
-            Answer::ok(&resources(group))
+        ("GET", ["readyz"]) => {
+            Answer { status: 200, content_type: "text/plain; charset=utf-8", body: "ok".into() }
+        }
+        ("GET", ["apis"]) => Answer::ok(&groups(&cluster)),
+        ("GET", ["api", "v1"]) => Answer::ok(&resources("", "v1")),
+        ("GET", ["apis", group, version]) if serves(&cluster, group, version) => {
+            Answer::ok(&resources(group, version))
         }
         ("POST", ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]) => {
             let mut review = body();
@@ -93,6 +123,7 @@ pub fn answer(shared: &Shared, question: &Question) -> Answer {
                 group: text("group"),
                 resource: &resource,
                 namespace: text("namespace"),
+                name: text("name"),
             };
             review["status"] = json!({"allowed": access::may(&cluster, &user, &deed)});
             Answer::created(&review)
@@ -105,35 +136,15 @@ pub fn answer(shared: &Shared, question: &Question) -> Answer {
         ("POST", ["api", "v1", "namespaces", namespace, "serviceaccounts", name, "token"]) => {
             token_request(&mut cluster, &user, namespace, name, body())
         }
-        (_, ["api", "v1", rest @ ..]) => object(&mut cluster, &user, question, "", rest),
-        (_, ["apis", group, "v1", rest @ ..]) => object(&mut cluster, &user, question, group, rest),
+        (_, ["api", "v1", rest @ ..]) => object(&mut cluster, &user, question, ("", "v1"), rest),
+        (_, ["apis", group, version, rest @ ..]) if serves(&cluster, group, version) => {
+            object(&mut cluster, &user, question, (group, version), rest)
+        }
         _ => Answer::no_such_path(),
     }
 }
 
-fn groups() -> Value {
-    let mut names: Vec<&str> = KINDS.iter().map(|k| k.group).filter(|g| !g.is_empty()).collect();
-    names.dedup();
-    let groups: Vec<Value> = names
-        .iter()
-        .map(|name| {
-            let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
-            json!({"name": name, "versions": [version], "preferredVersion": version})
-        })
-        .collect();
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
-}
-
-fn resources(group: &str) -> Value {
-    let resources: Vec<Value> = KINDS
-        .iter()
-        .filter(|k| k.group == group)
-        .map(|k| json!({"name": k.plural, "kind": k.kind, "namespaced": k.namespaced, "verbs": []}))
-        .collect();
-    json!({"kind": "APIResourceList", "apiVersion": "v1", "resources": resources})
-}
-
-fn forbidden(user: &User, deed: &Deed<'_>, name: &str) -> Answer {
+pub fn forbidden(user: &User, deed: &Deed<'_>, name: &str) -> Answer {
     let place = match deed.namespace {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),
@@ -149,7 +160,7 @@ fn forbidden(user: &User, deed: &Deed<'_>, name: &str) -> Answer {
     Answer::detailed(403, "Forbidden", &message, json!({"name": name, "kind": deed.resource}))
 }
 
-fn not_found(kind: &Kind, name: &str) -> Answer {
+pub fn not_found(kind: &Kind, name: &str) -> Answer {
     let message = format!("{} \"{name}\" not found", kind.plural);
     Answer::detailed(404, "NotFound", &message, json!({"name": name, "kind": kind.plural}))
 }
@@ -161,7 +172,7 @@ fn token_request(
     name: &str,
     mut request: Value,
 ) -> Answer {
-    let deed = Deed { verb: "create", group: "", resource: "serviceaccounts/token", namespace };
+    let deed = Deed { verb: "create", group: "", resource: "serviceaccounts/token", namespace, name };
     if !access::may(cluster, user, &deed) {
         return forbidden(user, &deed, name);
     }
@@ -181,7 +192,13 @@ fn token_request(
 }
 
 /// A request for one object or a collection: `rest` is the path after the version.
-fn object(cluster: &mut Cluster, user: &User, question: &Question, group: &str, rest: &[&str]) -> Answer {
+fn object(
+    cluster: &mut Cluster,
+    user: &User,
+    question: &Question,
+    (group, version): (&str, &str),
+    rest: &[&str],
+) -> Answer {
     let (namespace, plural, name) = match *rest {
         // A namespace itself is cluster-wide.
         ["namespaces", name] => ("", "namespaces", name),
@@ -191,10 +208,7 @@ fn object(cluster: &mut Cluster, user: &User, question: &Question, group: &str, 
         [plural, name] => ("", plural, name),
         _ => return Answer::no_such_path(),
     };
-    let Some(kind) = Kind::find(group, plural) else {
-        let group_is_known = KINDS.iter().any(|k| k.group == group);
-        return if group_is_known { Answer::no_such_kind() } else { Answer::no_such_path() };
-    };
+    let Some(kind) = Kind::find(group, plural) else { return Answer::no_such_kind() };
     let query: HashMap<String, String> = question
         .query
         .split('&')
@@ -210,25 +224,35 @@ fn object(cluster: &mut Cluster, user: &User, question: &Question, group: &str, 
             return Answer::status(405, "MethodNotAllowed", "the server does not allow this method");
         }
     };
-    let deed = Deed { verb, group, resource: plural, namespace };
+    let mut deed = Deed { verb, group, resource: plural, namespace, name };
     if !access::may(cluster, user, &deed) {
+        return forbidden(user, &deed, name);
+    }
+    deed.verb = "create";
+    if verb == "patch" && cluster.get(kind, namespace, name).is_none() && !access::may(cluster, user, &deed) {
         return forbidden(user, &deed, name);
     }
     match verb {
         "get" => {
             cluster.looked_at(kind, name);
             match cluster.get(kind, namespace, name) {
-                Some(stored) => Answer::ok(&stored.object),
+                Some(stored) => Answer::object(200, &stored.object, version, question),
                 None => not_found(kind, name),
             }
         }
-        "list" => list(cluster, kind, namespace, &query),
-        "patch" => patch(cluster, kind, namespace, name, &query, question),
-        _ => delete(cluster, kind, namespace, name, &question.body),
+        "list" => list(cluster, kind, version, namespace, &query),
+        "patch" => patch(cluster, user, &Place { kind, version, namespace, name }, &query, question),
+        _ => delete(cluster, &Place { kind, version, namespace, name }, question),
     }
 }
 
-fn list(cluster: &mut Cluster, kind: &Kind, namespace: &str, query: &HashMap<String, String>) -> Answer {
+fn list(
+    cluster: &mut Cluster,
+    kind: &Kind,
+    version: &str,
+    namespace: &str,
+    query: &HashMap<String, String>,
+) -> Answer {
     let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let start = match text("continue") {
         "" => 0,
@@ -257,7 +281,7 @@ fn list(cluster: &mut Cluster, kind: &Kind, namespace: &str, query: &HashMap<Str
         .filter(|((p, ns, _), s)| {
             *p == plural && (namespace.is_empty() || ns == namespace) && wanted(&s.object)
         })
-        .map(|(_, s)| s.object.to_string());
+        .map(|(_, s)| in_version(&s.object, version));
     // One more than the page, to know whether there is another.
     let nodes = (start.min(made)..made).map(|number| cluster.nodes.text(number));
     let mut items: Vec<String> =
@@ -268,81 +292,8 @@ fn list(cluster: &mut Cluster, kind: &Kind, namespace: &str, query: &HashMap<Str
     let body = format!(
         r#"{{"kind":"{}List","apiVersion":"{}","metadata":{{"resourceVersion":"1","continue":"{token}"}},"items":[{}]}}"#,
         kind.kind,
-        kind.api_version(),
+        kind.api_version(version),
         items.join(",")
     );
     Answer::json(200, body)
-}
-
-fn patch(
-    cluster: &mut Cluster,
-    kind: &Kind,
-    namespace: &str,
-    name: &str,
-    query: &HashMap<String, String>,
-    question: &Question,
-) -> Answer {
-    let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
-    if question.content_type != "application/apply-patch+yaml" || text("fieldManager").is_empty() {
-        return Answer::status(415, "UnsupportedMediaType", "only server-side apply is known here");
-    }
-    let Ok(wanted) = serde_json::from_slice::<Value>(&question.body) else {
-        return Answer::status(400, "BadRequest", "error decoding the patch");
-    };
-    if wanted["metadata"]["name"] != name || wanted["kind"] != kind.kind {
-        return Answer::status(400, "BadRequest", "the name or kind of the object does not match the URL");
-    }
-    let common = ["apiVersion", "kind", "metadata"];
-    let fields = wanted.as_object().unwrap();
-    if let Some(unknown) =
-        fields.keys().find(|f| !common.contains(&f.as_str()) && !kind.fields.contains(&f.as_str()))
-        && text("fieldValidation") == "Strict"
-    {
-        let message =
-            format!("failed to create typed patch object: .{unknown}: field not declared in schema");
-        return Answer::status(400, "BadRequest", &message);
-    }
-    if kind.namespaced && cluster.get(Kind::find("", "namespaces").unwrap(), "", namespace).is_none() {
-        return not_found(Kind::find("", "namespaces").unwrap(), namespace);
-    }
-    if kind.namespaced && cluster.is_leaving(namespace) && cluster.get(kind, namespace, name).is_none() {
-        let message = format!(
-            "{} \"{name}\" is forbidden: unable to create new content in namespace {namespace} because it is being terminated",
-            kind.plural
-        );
-        return Answer::detailed(403, "Forbidden", &message, json!({"name": name, "kind": kind.plural}));
-    }
-    let old = cluster.get(kind, namespace, name);
-    let existed = old.is_some();
-    let mut owners = old.map(|s| s.owners.clone()).unwrap_or_default();
-    let mut object = old.map(|s| s.object.clone()).unwrap_or_else(|| {
-        let mut metadata = json!({"name": name});
-        if kind.namespaced {
-            metadata["namespace"] = json!(namespace);
-        }
-        json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata})
-    });
-    let force = text("force") == "true";
-    if let Err(causes) = apply::apply(&mut object, &mut owners, &wanted, text("fieldManager"), force) {
-        let message = format!("Apply failed with {} conflict", causes.len());
-        return Answer::detailed(409, "Conflict", &message, json!({"causes": causes}));
-    }
-    let object = cluster.put(kind, namespace, name, Stored { object, owners });
-    if existed { Answer::ok(&object) } else { Answer::created(&object) }
-}
-
-fn delete(cluster: &mut Cluster, kind: &Kind, namespace: &str, name: &str, body: &[u8]) -> Answer {
-    let Some(stored) = cluster.get(kind, namespace, name) else { return not_found(kind, name) };
-    let options: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let uid = &options["preconditions"]["uid"];
-    if !uid.is_null() && *uid != stored.object["metadata"]["uid"] {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition does not match",
-            kind.plural
-        );
-        return Answer::detailed(409, "Conflict", &message, json!({"name": name, "kind": kind.plural}));
-    }
-    cluster.remove(kind, namespace, name);
-    let done = json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"name": name}});
-    Answer::ok(&done)
 }

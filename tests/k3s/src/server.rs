@@ -95,6 +95,7 @@ async fn answer(
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
+        metadata_only: header("accept").is_some_and(|form| form.contains("as=PartialObjectMetadata")),
         content_type: header("content-type").unwrap_or_default().to_owned(),
         bearer: header("authorization").and_then(|v| v.strip_prefix("Bearer ")).map(str::to_owned),
         certified,

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // the rig of a test: it fails by panicking
 
+mod own;
+
 use arclet::clock::Clock;
 use arclet::core::{Outcome, Reason};
 use arclet::k3s::{Client, Connection, Deleted, Identity, Resource, code, install, kubeconfig};
@@ -71,7 +73,12 @@ fn known(kind: &str) -> Resource {
 fn on_each_server(test: &str, run: impl Fn(&Rig)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
-    let standin = ApiServer::start(k3s_standin::Options { nodes: 0, ..Default::default() }).unwrap();
+    let standin = ApiServer::start(k3s_standin::Options {
+        nodes: 0,
+        flux: k3s_standin::Flux::Stable,
+        ..Default::default()
+    })
+    .unwrap();
     standin.kubeconfig_with_certificate(&path).unwrap();
     run(&Rig::new(&path, test));
     if let Some(real) = std::env::var_os("ARCLET_TEST_KUBECONFIG") {
