@@ -3,6 +3,7 @@
 //! Whole conversations are tested with the stand-in (`tests/azure_client.rs`); here is every odd answer by itself.
 
 mod arm;
+mod desired;
 mod identity;
 mod ingest;
 
