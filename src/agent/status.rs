@@ -62,6 +62,7 @@ pub fn document(
     stats: &[(Lane, LaneStats)],
     own: &[OwnCondition],
 ) -> Status {
+    let desired = summary(at, &view);
     let conditions = own
         .iter()
         .map(|c| (c.since, c.about.to_owned(), c.reason.clone()))
@@ -77,7 +78,6 @@ pub fn document(
         next_try_seconds: link.next_try.map(|due| due.since(at.now.mono).as_secs()),
         attempts: link.attempts,
     });
-    let desired = summary(at, &view);
     Status {
         version: STATUS_VERSION,
         desired,

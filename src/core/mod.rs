@@ -12,7 +12,8 @@
 //!     outbox      what to send next, and what an answer means          window     how much of it at once; bisection
 //!     token       which tokens are at hand                             allowance  bytes of a day
 //!     drain       the way back after a shared outage                   reports    what waits to be enqueued
-//!     conditions  what an operator should look at                    document   what the desired state is made of
+//!     desired     the life of each document of the desired state    document   what that state is made of
+//!     conditions  what an operator should look at
 //! ```
 //!
 //! The machines do not know each other. A decision that needs two of them is made in `ring`.
@@ -20,6 +21,7 @@
 pub mod allowance;
 pub mod backoff;
 mod conditions;
+pub mod desired;
 pub mod document;
 mod drain;
 pub mod link;

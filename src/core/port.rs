@@ -3,6 +3,7 @@
 //! Plain data only. The shell carries each action out once and answers it with exactly one input, named beside the
 //! action; there is nothing else that it may know of the core, and nothing else that the core may know of the world.
 
+use super::document::{Confirmation, Digest, Enforced, Key, Listing, Picture, Withdrawn};
 use super::{Endpoint, Lane, Mono, Now, Outcome, Reason, Record, Scope, Seq, Stream};
 use crate::scenario::clock::Anchor;
 use crate::scenario::metadata::Facts;
@@ -68,6 +69,29 @@ pub enum Action {
         /// All of arclet's tags; others stay.
         tags: BTreeMap<String, String>,
     },
+    /// List the documents of the desired state; each that is new or changed is durably in the cache before the answer. A
+    /// listing is complete or it is a failure. Answer: [`Input::Pulled`]. Endpoint: Arm.
+    Pull {
+        /// With the cluster's own resource.
+        parent: bool,
+    },
+    /// Ask for one document that listings lack, and for the cluster's own resource. Answer: [`Input::Confirmed`].
+    /// Endpoint: Arm.
+    Confirm {
+        /// Which.
+        key: Key,
+    },
+    /// Put a document's objects into the cluster as the cache has them. Answer: [`Input::Enforced`]. Endpoint: Kubernetes.
+    Enforce {
+        /// Which.
+        key: Key,
+    },
+    /// Take a document's objects out of the cluster, as far as that goes now, and when none is left the document out of the
+    /// cache. Answer: [`Input::Withdrawn`]. Endpoint: Kubernetes.
+    Withdraw {
+        /// Which.
+        key: Key,
+    },
     /// A durable report carries these losses: move the store's mark by exactly them. Answer: [`Input::LossesReported`].
     ReportedLosses {
         /// As they were in the report.
@@ -87,10 +111,10 @@ impl Action {
     /// The endpoint that the action calls; `None` for those that only touch the store.
     pub fn endpoint(&self) -> Option<Endpoint> {
         match self {
-            Action::Observe => Some(Endpoint::Kubernetes),
+            Action::Observe | Action::Enforce { .. } | Action::Withdraw { .. } => Some(Endpoint::Kubernetes),
             Action::FetchToken { .. } => Some(Endpoint::Login),
             Action::Deliver { .. } => Some(Endpoint::Ingest),
-            Action::PatchTags { .. } => Some(Endpoint::Arm),
+            Action::PatchTags { .. } | Action::Pull { .. } | Action::Confirm { .. } => Some(Endpoint::Arm),
             _ => None,
         }
     }
@@ -174,6 +198,31 @@ pub enum Input {
     },
     /// Answer to [`Action::PatchTags`].
     Tagged(Outcome),
+    /// Answer to [`Action::Pull`].
+    Pulled(Result<Listing, Outcome>),
+    /// Answer to [`Action::Confirm`].
+    Confirmed {
+        /// The action's.
+        key: Key,
+        /// What Azure says.
+        result: Result<Confirmation, Outcome>,
+    },
+    /// Answer to [`Action::Enforce`]. An error is the API server's, not the document's.
+    Enforced {
+        /// The action's.
+        key: Key,
+        /// What came of it.
+        result: Result<Enforced, Outcome>,
+    },
+    /// Answer to [`Action::Withdraw`]. An error is the API server's, not the document's.
+    Withdrawn {
+        /// The action's.
+        key: Key,
+        /// What came of it.
+        result: Result<Withdrawn, Outcome>,
+    },
+    /// Someone asks to pull and to enforce now (`arclet desired refresh`).
+    Refresh,
     /// Answer to [`Action::ReportedLosses`].
     LossesReported {
         /// Durable, or why not.
@@ -257,12 +306,15 @@ pub struct Restored {
     pub tokens: Vec<(Scope, Validity)>,
     /// What the store holds.
     pub backlog: Backlog,
+    /// The documents of the desired state that the cache holds.
+    pub desired: Vec<(Key, Digest)>,
     /// The trusted time, if the shell knows it already.
     pub anchor: Option<Anchor>,
 }
 
 /// Names of the documents that the core remembers.
-pub const DOCUMENTS: [&str; 4] = [DOCUMENT_CONTACT, DOCUMENT_TAGS, DOCUMENT_CLOCK, DOCUMENT_ALLOWANCE];
+pub const DOCUMENTS: [&str; 5] =
+    [DOCUMENT_CONTACT, DOCUMENT_TAGS, DOCUMENT_CLOCK, DOCUMENT_ALLOWANCE, DOCUMENT_DESIRED];
 /// When Azure last heard of this cluster.
 pub const DOCUMENT_CONTACT: &str = "core/contact";
 /// The tags that were last sent.
@@ -271,6 +323,9 @@ pub const DOCUMENT_TAGS: &str = "core/tags";
 pub const DOCUMENT_CLOCK: &str = "core/clock";
 /// What is left of the byte allowance.
 pub const DOCUMENT_ALLOWANCE: &str = "core/allowance";
+
+/// Whose the documents of the desired state are, and which of them go.
+pub const DOCUMENT_DESIRED: &str = "core/desired";
 
 /// What `arclet status` shows of the core. The shell turns times into text.
 #[derive(Clone, Debug)]
@@ -285,6 +340,36 @@ pub struct View {
     pub delivered: u64,
     /// What was last observed of the cluster, and when.
     pub facts: Option<(Facts, Now)>,
+    /// Desired state; `None` where the scenario is off.
+    pub desired: Option<DesiredView>,
+}
+
+/// The documents of the desired state.
+#[derive(Clone, Debug, Default)]
+pub struct DesiredView {
+    /// When Azure last gave a complete listing; `None`: not since the start.
+    pub last_pull: Option<Now>,
+    /// Sorted by key.
+    pub documents: Vec<DocumentView>,
+}
+
+/// One document of the desired state.
+#[derive(Clone, Debug)]
+pub struct DocumentView {
+    /// Which.
+    pub key: Key,
+    /// `stored`, `applied`, `verified`, `failed`, `withdrawing`, `orphan`.
+    pub state: &'static str,
+    /// Of what is wanted.
+    pub digest: Digest,
+    /// Since when it is in this state.
+    pub since: Now,
+    /// Why it is not enforced, or not as it is wanted now.
+    pub reason: Option<Reason>,
+    /// When the cluster is looked at again; `None`: it is being looked at, or there is nothing to do.
+    pub next_try: Option<Mono>,
+    /// How it fares in the cluster.
+    pub picture: Option<Picture>,
 }
 
 /// The link to one endpoint.

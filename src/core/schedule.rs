@@ -33,10 +33,14 @@ pub enum Timer {
     Store,
     /// The byte allowance has room again.
     Allowance,
+    /// The next look at Azure for desired state is due.
+    Pull,
+    /// A document is to be enforced, looked at or withdrawn.
+    Enforce,
 }
 
 impl Timer {
-    const ALL: [Timer; 12] = [
+    const ALL: [Timer; 14] = [
         Timer::Heartbeat,
         Timer::Observe,
         Timer::Whole,
@@ -49,6 +53,8 @@ impl Timer {
         Timer::Stream,
         Timer::Store,
         Timer::Allowance,
+        Timer::Pull,
+        Timer::Enforce,
     ];
 }
 

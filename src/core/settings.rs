@@ -15,6 +15,27 @@ pub enum Profile {
     Metered,
 }
 
+/// How desired state is pulled and enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DesiredSettings {
+    /// Between looks at Azure.
+    pub pull_interval: Duration,
+    /// Between looks at what is enforced.
+    pub enforce_interval: Duration,
+}
+
+impl DesiredSettings {
+    /// The defaults of a profile. A listing costs a connection to ARM, about 7 KB with its token; what is enforced is
+    /// looked at on the device itself.
+    pub fn of(profile: Profile) -> DesiredSettings {
+        let metered = profile == Profile::Metered;
+        DesiredSettings {
+            pull_interval: if metered { 6 * HOUR } else { 5 * MINUTE },
+            enforce_interval: 5 * MINUTE,
+        }
+    }
+}
+
 /// Settings of the core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -40,6 +61,8 @@ pub struct Settings {
     pub spread_after: Duration,
     /// But after a delay drawn from zero to this.
     pub spread_most: Duration,
+    /// Desired state; `None`: nothing is pulled and nothing enforced.
+    pub desired: Option<DesiredSettings>,
     /// Most records of one call.
     pub batch_records: usize,
     /// Most bytes of one call before compression.
@@ -62,6 +85,10 @@ impl Settings {
             &mut self.tags_interval,
         ] {
             *interval = (*interval).clamp(INTERVAL_LEAST, INTERVAL_MOST);
+        }
+        if let Some(desired) = &mut self.desired {
+            desired.pull_interval = desired.pull_interval.clamp(INTERVAL_LEAST, INTERVAL_MOST);
+            desired.enforce_interval = desired.enforce_interval.clamp(INTERVAL_LEAST, INTERVAL_MOST);
         }
         self.batch_records = self.batch_records.clamp(1, BATCH_RECORDS);
         self.batch_bytes = self.batch_bytes.clamp(1, BATCH_BYTES);
@@ -89,6 +116,7 @@ impl Settings {
             allowance: metered.then_some(METERED_BYTES),
             spread_after: 15 * MINUTE,
             spread_most: 5 * MINUTE,
+            desired: None,
             batch_records: BATCH_RECORDS,
             batch_bytes: BATCH_BYTES,
         }

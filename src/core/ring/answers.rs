@@ -145,7 +145,7 @@ impl Core {
     }
 
     /// A rejected token is replaced once; a fresh one that is rejected too is someone's mistake, and has time.
-    fn unauthorized(
+    pub(super) fn unauthorized(
         &mut self,
         now: Now,
         rng: &mut dyn Random,
@@ -187,7 +187,7 @@ impl Core {
     }
 
     /// A call failed for the whole endpoint. Returns the reason if someone has to act.
-    fn fail(
+    pub(super) fn fail(
         &mut self,
         now: Now,
         rng: &mut dyn Random,

@@ -11,9 +11,13 @@ impl Core {
             self.start(Endpoint::Kubernetes);
             return Some(Action::Observe);
         }
+        if let Some(action) = self.look_after_cluster(now) {
+            return Some(action);
+        }
         let deliver = self.may_deliver(now);
         let patch = self.tags_due(now);
-        for (wanted, scope) in [(deliver, Scope::Monitor), (patch.is_some(), Scope::Arm)] {
+        let ask = self.desired_of_azure(now);
+        for (wanted, scope) in [(deliver, Scope::Monitor), (patch.is_some() || ask.is_some(), Scope::Arm)] {
             if wanted && let Some(action) = self.fetch_token(now, scope) {
                 return Some(action);
             }
@@ -25,14 +29,23 @@ impl Core {
                 return Some(action);
             }
         }
-        if let Some(tags) = patch
-            && self.usable(now, Scope::Arm)
-        {
-            self.start(Endpoint::Arm);
-            self.patching = Some(tags.clone());
-            return Some(Action::PatchTags { tags });
+        if !self.usable(now, Scope::Arm) {
+            return None;
         }
-        None
+        match (patch, ask) {
+            // Whoever went last lets the other go first: a refusal of one is tried again and again.
+            (Some(tags), ask) if ask.is_none() || !self.tags_went => {
+                self.start(Endpoint::Arm);
+                self.tags_went = true;
+                self.patching = Some(tags.clone());
+                Some(Action::PatchTags { tags })
+            }
+            (_, Some(want)) => {
+                self.tags_went = false;
+                Some(self.begin(now, Endpoint::Arm, want))
+            }
+            _ => None,
+        }
     }
 
     fn fetch_token(&mut self, now: Now, scope: Scope) -> Option<Action> {

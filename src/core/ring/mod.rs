@@ -6,12 +6,14 @@
 
 mod answers;
 mod call;
+mod desired;
 mod say;
 mod status;
 
 use super::allowance::Allowance;
 use super::backoff::{Draw, ceiling};
 use super::conditions::Conditions;
+use super::desired::Desired;
 use super::drain::Drain;
 use super::link::{Link, State};
 use super::outbox::Outbox;
@@ -56,6 +58,10 @@ pub struct Core {
     facts: Option<(Facts, Now)>,
     tags: Tags,
     patching: Option<BTreeMap<String, String>>,
+    /// Desired state, where the scenario is on.
+    desired: Option<Desired>,
+    /// Tags went last: documents are next at ARM, and the other way round.
+    tags_went: bool,
     anchors: Anchors,
     conditions: Conditions,
     /// Documents to remember, and the one that is being written.
@@ -101,6 +107,11 @@ impl Core {
             facts: None,
             tags: Tags::restore(document(port::DOCUMENT_TAGS)),
             patching: None,
+            desired: settings.desired.map(|desired| {
+                let remembered = document(port::DOCUMENT_DESIRED);
+                Desired::restore(desired, &restored.desired, remembered, now, rng)
+            }),
+            tags_went: false,
             anchors: Anchors::restore(document(port::DOCUMENT_CLOCK)),
             conditions: Conditions::default(),
             memory: BTreeMap::new(),
@@ -170,6 +181,11 @@ impl Core {
                 self.quarantined(now, rng, lane, stream, seq, result);
             }
             Input::Tagged(outcome) => self.tagged(now, rng, outcome),
+            Input::Pulled(result) => self.pulled(now, rng, result),
+            Input::Confirmed { key, result } => self.confirmed(now, rng, &key, result),
+            Input::Enforced { key, result } => self.enforced(now, rng, &key, result),
+            Input::Withdrawn { key, result } => self.withdrawn(now, rng, &key, result),
+            Input::Refresh => self.refresh(now),
             Input::LossesReported { result } => self.marked(now, rng, result),
             Input::Remembered { name, result } => self.remembered(now, rng, name, result),
             Input::Backlog(backlog) => self.backlog(now, &backlog),
@@ -230,7 +246,9 @@ impl Core {
             | Timer::Ingest
             | Timer::Drain
             | Timer::Stream
-            | Timer::Allowance => {}
+            | Timer::Allowance
+            | Timer::Pull
+            | Timer::Enforce => {}
         }
     }
 
@@ -249,6 +267,9 @@ impl Core {
         self.schedule.put(Timer::Login, login.into_iter().chain(scopes).min());
         self.schedule.put(Timer::Drain, ahead(self.drain.not_before()));
         self.schedule.put(Timer::Stream, ahead(self.outbox.not_before()));
+        let desired = self.desired.as_ref();
+        self.schedule.put(Timer::Pull, ahead(desired.map(Desired::azure_due)));
+        self.schedule.put(Timer::Enforce, ahead(desired.and_then(|desired| desired.cluster_due(now.mono))));
     }
 
     /// A store operation failed; it is tried again soon, then less soon.
@@ -292,6 +313,7 @@ impl Core {
                 self.schedule.set(timer, now.mono + rng.between(interval / 2, interval));
             }
         }
+        self.reconfigure_desired(now, rng, settings.desired);
         self.settings = settings;
     }
 

@@ -12,6 +12,7 @@ impl Core {
             last_delivery: self.last_delivery,
             delivered: self.delivered,
             facts: self.facts.clone(),
+            desired: self.desired.as_ref().map(Desired::view),
         }
     }
 
