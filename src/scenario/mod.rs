@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod columns;
 pub mod encode;
+pub mod gitops;
 pub mod heartbeat;
 pub mod metadata;
 pub mod silence;
