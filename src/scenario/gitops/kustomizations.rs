@@ -14,6 +14,7 @@ pub(super) fn render(document: &Document, versions: &Versions) -> Result<Vec<Val
     let mut wanted = BTreeMap::new();
     for (name, fields) in document.properties()?.objects("kustomizations")? {
         let full = document.kustomization(name, fields.place())?;
+        refuse_other_clusters(&fields)?;
         let needs = fields.list("dependsOn")?;
         wanted.insert(name, (full, fields, needs));
     }
@@ -62,6 +63,18 @@ fn kustomization(
     }
     tenancy::limit(&mut spec, document);
     Ok(stamp::object(&versions.kustomize(), "Kustomization", document, name, spec))
+}
+
+/// The one field of tomorrow (a preview has it) that may not be passed over: what is meant for another cluster would be
+/// applied to this one.
+fn refuse_other_clusters(fields: &Fields) -> Result<(), Reason> {
+    if !fields.holds_something("kubeConfig") {
+        return Ok(());
+    }
+    let message =
+        format!("{} names another cluster, and this version knows only its own", fields.path("kubeConfig"));
+    Err(Reason::new(code::UNKNOWN_VALUE, message)
+        .cure("give that cluster a configuration of its own, or use a newer arclet"))
 }
 
 fn post_build(post: &Fields) -> Result<Map<String, Value>, Reason> {

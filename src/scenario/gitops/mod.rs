@@ -21,12 +21,18 @@ mod bucket;
 mod document;
 mod fields;
 mod git;
+#[cfg(test)]
+mod golden;
 mod kustomizations;
 mod names;
 mod oci;
 mod picture;
+#[cfg(test)]
+mod picture_tests;
 mod stamp;
 mod tenancy;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 use crate::core::Reason;

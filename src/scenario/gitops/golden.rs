@@ -1,0 +1,48 @@
+//! Documents with the objects that they become, one file for each group of options in `golden/`, reviewed by hand.
+//!
+//! `ARCLET_GOLDEN=write cargo test --lib gitops::golden` writes the objects anew; the difference is then for a person to
+//! read. A new file needs `about`, `document` and `served`.
+
+use super::render;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Every golden file, with its content, by name.
+pub(super) fn all() -> Vec<(PathBuf, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario/gitops/golden");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let content = serde_json::from_slice(&std::fs::read(&path).unwrap());
+        (path.clone(), content.unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// What a golden file's document becomes.
+pub(super) fn objects(golden: &Value) -> Vec<Value> {
+    let served = serde_json::from_value(golden["served"].clone()).unwrap();
+    render(golden["document"].to_string().as_bytes(), &served).unwrap_or_else(|r| panic!("{r}"))
+}
+
+#[test]
+fn every_document_becomes_the_objects_that_were_reviewed() {
+    let write = std::env::var_os("ARCLET_GOLDEN").is_some_and(|v| v == "write");
+    let all = all();
+    assert!(all.len() >= 16, "golden files have gone: {} are left", all.len());
+    let mut different = Vec::new();
+    for (path, mut golden) in all {
+        let objects = json!(objects(&golden));
+        if golden["objects"] == objects {
+            continue;
+        }
+        if write {
+            golden["objects"] = objects;
+            std::fs::write(&path, format!("{golden:#}\n")).unwrap();
+        } else {
+            different.push(format!("{}: now {objects:#}", path.display()));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
