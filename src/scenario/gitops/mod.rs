@@ -21,14 +21,10 @@ mod bucket;
 mod document;
 mod fields;
 mod git;
-#[cfg(test)]
-mod golden;
 mod kustomizations;
 mod names;
 mod oci;
 mod picture;
-#[cfg(test)]
-mod picture_tests;
 mod stamp;
 mod tenancy;
 #[cfg(test)]

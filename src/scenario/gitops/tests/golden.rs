@@ -1,10 +1,9 @@
-//! Documents with the objects that they become, one file for each group of options in `golden/`, reviewed by hand.
+//! Documents with the objects that they become, one file for each group of options in `../golden/`, reviewed by hand.
 //!
-//! `ARCLET_GOLDEN=write cargo test --lib gitops::golden` writes the objects anew; the difference is then for a person to
+//! `ARCLET_GOLDEN=write cargo test --lib gitops::tests::golden` writes the objects anew; the difference is then for a person to
 //! read. A new file needs `about`, `document` and `served`.
 
-use super::render;
-use serde_json::{Value, json};
+use super::*;
 use std::path::{Path, PathBuf};
 
 /// Every golden file, with its content, by name.

@@ -1,6 +1,6 @@
 //! What live objects say, in ARM's words.
 
-use super::*;
+use super::super::*;
 use crate::core::document::Compliance::{self, *};
 use serde_json::json;
 
