@@ -144,7 +144,8 @@ fn api_server(config: &Config, clock: &Clock, checks: &mut Checks) {
     if let Ok(me) = client.who_am_i() {
         checks.ok("account", me.username);
     }
-    checks.take("rights in the cluster", agent_may(&client), |_| "all that the service needs".to_owned());
+    checks
+        .take("rights in the cluster", agent_may(&client, &[]), |_| "all that the service needs".to_owned());
 }
 
 fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {

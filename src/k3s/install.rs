@@ -27,12 +27,36 @@ pub const SERVICE_ACCOUNT: &str = "arclet";
 pub const TOKEN_SECRET: &str = "arclet-token";
 /// Marks what is ours.
 pub const OWNER_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "arclet");
+/// The label of what belongs to a scenario and is left out unless that is wanted.
+pub const SCENARIO_LABEL: &str = "arclet.dev/scenario";
 /// Owns the fields of these objects (server-side apply).
 pub const FIELD_MANAGER: &str = "arclet-connect";
 
 const OBJECTS: &str = include_str!("../../config/rbac.yaml");
 /// Between two looks for what the cluster's controllers do. They need milliseconds for a token, seconds for a namespace.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What arclet may be allowed to do beside reporting, each as a whole. docs/security.md says what it comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// Objects of Flux, the namespaces that they are in, and accounts that are admin there.
+    Gitops,
+    /// Secrets that the sources of Flux read.
+    GitopsSecrets,
+}
+
+impl Scenario {
+    /// All scenarios.
+    pub const ALL: [Scenario; 2] = [Scenario::Gitops, Scenario::GitopsSecrets];
+
+    /// The value of [`SCENARIO_LABEL`].
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scenario::Gitops => "gitops",
+            Scenario::GitopsSecrets => "gitops-secrets",
+        }
+    }
+}
 
 /// What the cluster has of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +104,25 @@ fn broken(error: &dyn std::fmt::Display) -> Reason {
     Reason::new("BadBuild", format!("config/rbac.yaml: {error}"))
 }
 
-/// The objects of `config/rbac.yaml`, in the order in which they are made.
-pub fn objects() -> Result<Vec<Value>, Reason> {
-    yaml::documents(OBJECTS).map_err(|error| broken(&error))
+/// The objects of `config/rbac.yaml` that these scenarios need, in the order in which they are made. With none: what every
+/// arclet has.
+pub fn objects(scenarios: &[Scenario]) -> Result<Vec<Value>, Reason> {
+    let mut objects = yaml::documents(OBJECTS).map_err(|error| broken(&error))?;
+    objects.retain(|object| {
+        let of =
+            object.pointer("/metadata/labels").and_then(|l| l.get(SCENARIO_LABEL)).and_then(Value::as_str);
+        of.is_none_or(|of| scenarios.iter().any(|scenario| scenario.name() == of))
+    });
+    Ok(objects)
+}
+
+fn scenario_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/labels")?.get(SCENARIO_LABEL)?.as_str()
 }
 
 /// Reads what the cluster has of each object, in the order in which they are made. Changes nothing.
-pub fn plan(client: &Client) -> Result<Vec<Step>, Outcome> {
-    let objects = objects().map_err(Outcome::Refused)?;
+pub fn plan(client: &Client, scenarios: &[Scenario]) -> Result<Vec<Step>, Outcome> {
+    let objects = objects(scenarios).map_err(Outcome::Refused)?;
     let mut steps = Vec::with_capacity(objects.len());
     for object in objects {
         let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -112,13 +147,14 @@ pub fn plan(client: &Client) -> Result<Vec<Step>, Outcome> {
 }
 
 /// Makes or mends every object; nothing at all if one of them is somebody else's, or is still being deleted after
-/// `patience`. `pause` waits between two looks. Returns what was found before.
+/// `patience`. `pause` waits between two looks. Returns what was found before. What was granted for other scenarios stays.
 pub fn apply_all(
     client: &Client,
+    scenarios: &[Scenario],
     patience: Duration,
     pause: &mut dyn FnMut(Duration),
 ) -> Result<Vec<Step>, Outcome> {
-    let steps = settled(client, patience, pause)?;
+    let steps = settled(client, scenarios, patience, pause)?;
     if let Some(foreign) = steps.iter().find(|step| step.state == State::Foreign) {
         let (label, owner) = OWNER_LABEL;
         let message = format!("{} is there already and is not arclet's", foreign.title());
@@ -137,12 +173,13 @@ pub fn apply_all(
 /// The plan, once nothing in it is on its way out: what is made in a namespace that leaves would leave with it.
 fn settled(
     client: &Client,
+    scenarios: &[Scenario],
     patience: Duration,
     pause: &mut dyn FnMut(Duration),
 ) -> Result<Vec<Step>, Outcome> {
     let start = client.clock().now().mono;
     loop {
-        let steps = plan(client)?;
+        let steps = plan(client, scenarios)?;
         let Some(leaving) = steps.iter().find(|step| step.state == State::Leaving) else { return Ok(steps) };
         if client.clock().now().mono.since(start) > patience {
             let kind = leaving.resource.kind.to_lowercase();
@@ -204,12 +241,13 @@ pub fn limited(administrator: &Connection, token: Zeroizing<String>) -> Connecti
     Connection { identity: Identity::Token(token), ..administrator.clone() }
 }
 
-/// Removes what is ours, last made first, and each only as it was seen: an object that was replaced meanwhile stays.
-/// Returns what was found of each.
+/// Removes what is ours, of all scenarios, last made first, and each only as it was seen: an object that was replaced meanwhile stays.
+/// Returns what was found of each; not of scenarios that were never granted.
 pub fn remove_all(client: &Client) -> Result<Vec<(String, Deleted)>, Outcome> {
     let mut removed = Vec::new();
-    for step in plan(client)?.iter().rev() {
+    for step in plan(client, &Scenario::ALL)?.iter().rev() {
         let outcome = match step.state {
+            State::Missing if scenario_of(&step.object).is_some() => continue,
             State::Missing => Deleted::NotThere,
             State::Foreign => Deleted::AnotherOne,
             State::Ours | State::Leaving => {

@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // the rig of a test: it fails by panicking
 
 mod own;
+mod roles;
 
 use arclet::clock::Clock;
 use arclet::core::{Outcome, Reason};
+use arclet::k3s::install::Scenario;
 use arclet::k3s::{Client, Connection, Deleted, Identity, Resource, code, install, kubeconfig};
 use k3s_standin::ApiServer;
 use serde_json::{Value, json};
@@ -62,6 +64,11 @@ impl Drop for Rig {
             assert_eq!(deleted, Ok(Deleted::Yes));
         }
     }
+}
+
+/// Deletes a namespace that a test made.
+fn cleared(rig: &Rig, namespace: &str) {
+    assert_eq!(rig.client.delete(&known("Namespace"), None, namespace, None), Ok(Deleted::Yes));
 }
 
 fn known(kind: &str) -> Resource {
@@ -287,10 +294,13 @@ fn the_agents_own_access_is_made_works_is_small_and_ends_with_its_secret() {
     let _alone = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
     on_each_server("install", |rig| {
         let missing = |rig: &Rig| {
-            install::plan(&rig.client).unwrap().iter().all(|step| step.state == install::State::Missing)
+            install::plan(&rig.client, &Scenario::ALL)
+                .unwrap()
+                .iter()
+                .all(|step| step.state == install::State::Missing)
         };
-        let made = install::apply_all(&rig.client, PATIENCE, &mut rest).unwrap();
-        let again = install::apply_all(&rig.client, PATIENCE, &mut rest).unwrap();
+        let made = install::apply_all(&rig.client, &[], PATIENCE, &mut rest).unwrap();
+        let again = install::apply_all(&rig.client, &[], PATIENCE, &mut rest).unwrap();
         assert_eq!(made.len(), again.len());
         assert!(again.iter().all(|step| step.state == install::State::Ours), "{again:?}");
 
@@ -333,7 +343,7 @@ fn the_agents_own_access_is_made_works_is_small_and_ends_with_its_secret() {
         assert!(removed.contains(&("Secret arclet/arclet-token".into(), Deleted::NotThere)), "{removed:?}");
         assert!(removed.contains(&("ClusterRole arclet-metadata".into(), Deleted::Yes)), "{removed:?}");
         // At once, while the namespace may still be on its way out: what is made outlives it.
-        install::apply_all(&rig.client, PATIENCE, &mut rest).unwrap();
+        install::apply_all(&rig.client, &[], PATIENCE, &mut rest).unwrap();
         install::wait_token(&rig.client, PATIENCE, &mut rest).unwrap();
         install::remove_all(&rig.client).unwrap();
         eventually("everything is gone", || missing(rig));
@@ -347,7 +357,7 @@ fn what_is_somebody_elses_is_neither_taken_over_nor_removed() {
         let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": {"name": "arclet-metadata"}, "rules": []});
         rig.apply(&role, "somebody-else").unwrap();
-        let reason = refused(install::apply_all(&rig.client, PATIENCE, &mut rest).map(drop));
+        let reason = refused(install::apply_all(&rig.client, &[], PATIENCE, &mut rest).map(drop));
         assert_eq!(reason.code, "NotOurs");
         assert!(reason.message.contains("ClusterRole arclet-metadata"), "{reason}");
         let removed = install::remove_all(&rig.client).unwrap();

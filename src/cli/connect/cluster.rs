@@ -6,7 +6,7 @@ use super::options::Options;
 use crate::clock::Clock;
 use crate::core::{Outcome, Reason};
 use crate::k3s::distribution::{Detected, detect};
-use crate::k3s::install::{self, NAMESPACE, SERVICE_ACCOUNT, State};
+use crate::k3s::install::{self, NAMESPACE, SERVICE_ACCOUNT, Scenario, State};
 use crate::k3s::{Client, Connection, Resource, kubeconfig};
 use serde_json::Value;
 
@@ -61,9 +61,10 @@ pub(super) fn check(options: &Options, clock: &Clock, checks: &mut Checks) -> Op
             return None;
         }
     };
-    let may = if own { agent_may(&client) } else { administrator_may(&client) };
+    let wanted = options.scenarios();
+    let may = if own { agent_may(&client, wanted) } else { administrator_may(&client, wanted) };
     checks.take("rights in the cluster", may, |number| count(*number, "right"))?;
-    let missing = if own { Vec::new() } else { objects(&client, checks)? };
+    let missing = if own { Vec::new() } else { objects(&client, wanted, checks)? };
     let nodes = checks.take("nodes", client.nodes(), |nodes| {
         let Detected { distribution, infrastructure } = detect(nodes, &version);
         let (nodes, cpus) = (count(nodes.nodes, "node"), count(nodes.vcpus(), "vCPU"));
@@ -74,8 +75,8 @@ pub(super) fn check(options: &Options, clock: &Clock, checks: &mut Checks) -> Op
 }
 
 /// The objects that connecting will make. One that is somebody else's is a failure.
-fn objects(client: &Client, checks: &mut Checks) -> Option<Vec<String>> {
-    let plan = install::plan(client).map_err(reason_of).and_then(|plan| {
+fn objects(client: &Client, scenarios: &[Scenario], checks: &mut Checks) -> Option<Vec<String>> {
+    let plan = install::plan(client, scenarios).map_err(reason_of).and_then(|plan| {
         match plan.iter().find(|step| step.state == State::Foreign) {
             Some(foreign) => {
                 let (label, owner) = install::OWNER_LABEL;
@@ -102,35 +103,40 @@ fn objects(client: &Client, checks: &mut Checks) -> Option<Vec<String>> {
 }
 
 /// Whether an administrator's connection may make each object.
-fn administrator_may(client: &Client) -> Result<u64, Reason> {
+fn administrator_may(client: &Client, scenarios: &[Scenario]) -> Result<u64, Reason> {
     let mut asked = 0;
-    for object in install::objects()? {
+    for object in install::objects(scenarios)? {
         let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
         let Some(resource) = Resource::known(text("apiVersion"), text("kind")) else { continue };
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
         for verb in ["get", "create", "patch"] {
             asked += 1;
-            ask(client, verb, &resource.group, &resource.plural, namespace)?;
+            ask(client, verb, &resource.group, &resource.plural, namespace, None)?;
         }
     }
     Ok(asked)
 }
 
 /// Whether the agent's own connection has each right of its roles.
-pub(in crate::cli) fn agent_may(client: &Client) -> Result<u64, Reason> {
+pub(in crate::cli) fn agent_may(client: &Client, scenarios: &[Scenario]) -> Result<u64, Reason> {
     let mut asked = 0;
-    for object in install::objects()? {
+    for object in install::objects(scenarios)? {
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
         for rule in object.get("rules").and_then(Value::as_array).into_iter().flatten() {
             let list = |field: &str| -> Vec<String> {
                 let items = rule.get(field).and_then(Value::as_array).into_iter().flatten();
                 items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
             };
+            let names = list("resourceNames");
+            let names =
+                if names.is_empty() { vec![None] } else { names.iter().map(|n| Some(n.as_str())).collect() };
             for group in list("apiGroups") {
                 for resource in list("resources") {
                     for verb in list("verbs") {
-                        asked += 1;
-                        ask(client, &verb, &group, &resource, namespace)?;
+                        for name in &names {
+                            asked += 1;
+                            ask(client, &verb, &group, &resource, namespace, *name)?;
+                        }
                     }
                 }
             }
@@ -145,8 +151,9 @@ fn ask(
     group: &str,
     resource: &str,
     namespace: Option<&str>,
+    name: Option<&str>,
 ) -> Result<(), Reason> {
-    if client.can_i(verb, group, resource, namespace, None).map_err(reason_of)? {
+    if client.can_i(verb, group, resource, namespace, name).map_err(reason_of)? {
         return Ok(());
     }
     let group = if group.is_empty() { String::new() } else { format!(".{group}") };

@@ -3,6 +3,7 @@
 use super::super::args::{Arg, Args, Output, Usage, is_help};
 use crate::azure::ResourceId;
 use crate::core::Reason;
+use crate::k3s::install::Scenario;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -166,6 +167,11 @@ impl std::fmt::Debug for WayOptions {
 }
 
 impl Options {
+    /// What arclet is to be allowed beside reporting.
+    pub(super) fn scenarios(&self) -> &'static [Scenario] {
+        &[]
+    }
+
     /// Reads the command line; `None` when it asked for help. `environment` looks variables up.
     pub(super) fn read(
         args: &mut Args,
