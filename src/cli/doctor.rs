@@ -20,6 +20,7 @@ use crate::config::{Config, CredentialFile, DEFAULT_PATH, Identity};
 use crate::core::{Outcome, Reason, Scope};
 use crate::device;
 use crate::http::Client;
+use crate::k3s::install::Scenario;
 use crate::status::Status;
 use crate::{azure, k3s};
 use serde::Serialize;
@@ -144,8 +145,10 @@ fn api_server(config: &Config, clock: &Clock, checks: &mut Checks) {
     if let Ok(me) = client.who_am_i() {
         checks.ok("account", me.username);
     }
-    checks
-        .take("rights in the cluster", agent_may(&client, &[]), |_| "all that the service needs".to_owned());
+    let scenarios: &[Scenario] = if config.desired.gitops { &[Scenario::Gitops] } else { &[] };
+    checks.take("rights in the cluster", agent_may(&client, scenarios), |_| {
+        "all that the service needs".to_owned()
+    });
 }
 
 fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {

@@ -158,5 +158,8 @@ fn ask(
     }
     let group = if group.is_empty() { String::new() } else { format!(".{group}") };
     Err(Reason::new("MissingRight", format!("this account may not {verb} {resource}{group} in the cluster"))
-        .cure("arclet connect, as an administrator of the cluster (k3s: /etc/rancher/k3s/k3s.yaml), sets the roles right"))
+        .cure(
+            "arclet connect, as an administrator of the cluster (k3s: /etc/rancher/k3s/k3s.yaml), sets the roles right, \
+             with --gitops also those of GitOps",
+        ))
 }

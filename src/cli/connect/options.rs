@@ -169,7 +169,7 @@ impl std::fmt::Debug for WayOptions {
 impl Options {
     /// What arclet is to be allowed beside reporting.
     pub(super) fn scenarios(&self) -> &'static [Scenario] {
-        &[]
+        if self.gitops { &[Scenario::Gitops] } else { &[] }
     }
 
     /// Reads the command line; `None` when it asked for help. `environment` looks variables up.
