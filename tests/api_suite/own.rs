@@ -382,3 +382,42 @@ fn of_a_secret_nothing_but_its_metadata_comes_back() {
         assert_eq!(rig.get("Secret", "login"), None);
     });
 }
+
+#[test]
+fn every_golden_object_of_gitops_is_taken_by_the_servers_own_schemas() {
+    assert_eq!(arclet::scenario::gitops::DOCUMENT, DOCUMENT);
+    assert_eq!(arclet::scenario::gitops::KEEP, KEEP);
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/scenario/gitops/golden");
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let cases: Vec<_> = std::fs::read_dir(golden).unwrap().map(read).collect();
+    on_each_server("golden", |rig| {
+        let served = rig.client.served().unwrap();
+        let is_served = |object: &Value| {
+            let api_version = object["apiVersion"].as_str().unwrap();
+            let known =
+                |(group, version)| served.get(group).is_some_and(|all| all.iter().any(|v| v == version));
+            api_version == "v1" || api_version.split_once('/').is_some_and(known)
+        };
+        let mut taken = 0;
+        for (path, case) in &cases {
+            let mut objects = case["objects"].as_array().unwrap().clone();
+            if !objects.iter().all(is_served) {
+                continue;
+            }
+            objects.retain(|object| object["kind"] != "Namespace");
+            for object in &mut objects {
+                object["metadata"]["namespace"] = json!(rig.namespace);
+            }
+            let mut keeper = Keeper::new(rig);
+            let owned = keeper.enforced(&objects);
+            assert_eq!(owned.refs.len(), objects.len(), "{}", path.display());
+            assert_eq!(keeper.withdraw(), [], "{}", path.display());
+            taken += 1;
+        }
+        assert!(taken > 10, "of {} cases only {taken}", cases.len());
+    });
+}
