@@ -101,6 +101,7 @@ mod tests {
             delivered: 0,
             conditions: Vec::new(),
             cluster_facts: None,
+            desired: None,
             store_notes: Vec::new(),
         }
     }

@@ -219,7 +219,14 @@ mod tests {
     }
 
     fn view() -> View {
-        View { links: Vec::new(), conditions: Vec::new(), last_delivery: None, delivered: 7, facts: None }
+        View {
+            links: Vec::new(),
+            conditions: Vec::new(),
+            last_delivery: None,
+            delivered: 7,
+            facts: None,
+            desired: None,
+        }
     }
 
     fn down() -> View {

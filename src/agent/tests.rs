@@ -1,7 +1,8 @@
 //! The pump with a real store and a world that obeys the test: it stalls, panics, and tells the wrong time.
 
-use super::calls::Calls;
+use super::calls::{Calls, Keep, Note};
 use super::control::{Get, Question, Request};
+use super::desired::Documents;
 use super::notify::Notifier;
 use super::publish::Publisher;
 use super::pump::{Parts, Pump, Reloaded};
@@ -10,6 +11,7 @@ use super::status::Fixed;
 use super::tokens::Tokens;
 use crate::azure::Token;
 use crate::clock::Clock;
+use crate::core::document::{Confirmation, Digest, Enforced, Key, Listing, ObjectRef, Parent, Withdrawn};
 use crate::core::{
     Core, Endpoint, Outcome, Profile, Random, Reason, Restored, Scope, Settings, Stream, link,
 };
@@ -102,6 +104,33 @@ impl Calls for World {
         Outcome::Success
     }
 
+    fn pull(&self, _: bool, _: &str, _: &mut Keep<'_>) -> Result<Listing, Outcome> {
+        self.enter(Endpoint::Arm);
+        Ok(Listing { heads: Vec::new(), parent: None })
+    }
+
+    fn confirm(&self, _: &Key, _: &str) -> Result<Confirmation, Outcome> {
+        self.enter(Endpoint::Arm);
+        Ok(Confirmation { gone: false, parent: Parent::Gone })
+    }
+
+    fn enforce(
+        &self,
+        _: &Key,
+        _: &[u8],
+        _: Digest,
+        _: &[ObjectRef],
+        _: &mut Note<'_>,
+    ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
+        self.enter(Endpoint::Kubernetes);
+        Ok((Enforced::Failed(Reason::new("Test", "nothing is enforced here")), Vec::new()))
+    }
+
+    fn withdraw(&self, _: &Key, _: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
+        self.enter(Endpoint::Kubernetes);
+        Ok(Withdrawn::Gone)
+    }
+
     fn forget(&self, endpoint: Endpoint) {
         self.forgotten.lock().unwrap().push(endpoint);
     }
@@ -158,10 +187,12 @@ impl Running {
                     quotas: [1; 5],
                     store_notes: Vec::new(),
                 };
+                let documents = Arc::new(Documents::restore(store.clone()).await);
                 let parts = Parts {
                     core,
                     rng,
                     store,
+                    documents,
                     calls: world,
                     tokens,
                     fixed,

@@ -217,6 +217,7 @@ impl World {
             documents,
             tokens: if reboot { Vec::new() } else { tokens.collect() },
             backlog: self.store.backlog(),
+            desired: Vec::new(),
             anchor: None,
         };
         self.core = Core::new(self.settings.clone(), restored, self.now(), &mut self.agent_rng);

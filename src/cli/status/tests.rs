@@ -48,6 +48,7 @@ fn well() -> Shown {
             vcpu_count: 4,
             observed: "2026-11-23T01:57:00Z".into(),
         }),
+        desired: None,
         store_notes: Vec::new(),
     };
     Shown { answered_by: "agent", age_seconds: None, why_not_agent: None, status }

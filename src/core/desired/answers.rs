@@ -33,9 +33,7 @@ impl Desired {
                 (Ok(()), false) => Document::new(now, head.digest, Life::Stored, Some(now.mono)),
                 // Nothing of it was ever stored, so there is nothing to take back either.
                 (Err(_), true) => return,
-                (Err(reason), false) => {
-                    Document::new(now, head.digest, Life::Failed(reason.clone()), None)
-                }
+                (Err(reason), false) => Document::new(now, head.digest, Life::Failed(reason.clone()), None),
             };
             self.changed |= head.leaving;
             self.documents.insert(head.key.clone(), document);
@@ -109,7 +107,8 @@ impl Desired {
             Parent::Gone => false,
         };
         self.parent_is(now, &confirmation.parent);
-        let Some(document) = self.documents.get_mut(key).filter(|document| document.missing >= LISTINGS) else {
+        let Some(document) = self.documents.get_mut(key).filter(|document| document.missing >= LISTINGS)
+        else {
             return;
         };
         self.changed = true;
@@ -129,8 +128,7 @@ impl Desired {
 
     /// There was no listing. It is tried again when the link allows; after a refusal (`later`) not before the interval.
     pub fn not_listed(&mut self, now: Now, rng: &mut dyn Random, later: bool) {
-        self.pull_due =
-            if later { Desired::later(now, self.settings.pull_interval, rng) } else { now.mono };
+        self.pull_due = if later { Desired::later(now, self.settings.pull_interval, rng) } else { now.mono };
     }
 
     /// A document was enforced, or could not be.

@@ -35,7 +35,8 @@ impl Desired {
             _ if document.missing > 0 => Some(Mark::Missing),
             _ => None,
         };
-        let documents = self.documents.iter().filter_map(|(key, document)| Some((key.to_string(), mark(document)?)));
+        let documents =
+            self.documents.iter().filter_map(|(key, document)| Some((key.to_string(), mark(document)?)));
         let memory = Memory { version: VERSION, parent: self.parent.clone(), documents: documents.collect() };
         serde_json::to_vec(&memory).ok()
     }

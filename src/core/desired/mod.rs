@@ -260,8 +260,11 @@ impl Desired {
     /// Why nothing is withdrawn at present, if the cluster's own resource is the reason.
     pub fn parent_trouble(&self) -> Option<Reason> {
         self.parent_gone.then(|| {
-            Reason::new("ClusterGone", "the cluster's resource in Azure is gone: what it wanted last stays enforced")
-                .cure("arclet connect makes it again; arclet disconnect gives the cluster up")
+            Reason::new(
+                "ClusterGone",
+                "the cluster's resource in Azure is gone: what it wanted last stays enforced",
+            )
+            .cure("arclet connect makes it again; arclet disconnect gives the cluster up")
         })
     }
 

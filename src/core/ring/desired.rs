@@ -1,10 +1,10 @@
 //! Desired state in the ring: when its calls may go, and what their answers mean for links, tokens and the operator.
 
 use super::*;
+use crate::core::Outcome;
 use crate::core::desired::Want;
 use crate::core::document::{Confirmation, Enforced, Key, Listing, Withdrawn};
 use crate::core::settings::DesiredSettings;
-use crate::core::Outcome;
 
 impl Core {
     /// The next document to be put into the cluster, or taken out.
