@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test: it fails by panicking
 
 use arclet::azure::arm::Arm;
+use arclet::azure::desired::{Resources, listing};
 use arclet::azure::identity::{ArcServer, Certificate, ClientSecret, FederatedToken};
 use arclet::azure::ingest::{Ingest, encode};
 use arclet::azure::lro::Progress;
@@ -10,14 +11,16 @@ use arclet::azure::resources::{ClusterChange, NewCluster, TagOperation};
 use arclet::azure::token_cache::account;
 use arclet::azure::{Cloud, Credential, Identity, ResourceId, TokenCache};
 use arclet::clock::Clock;
+use arclet::core::document::{Digest, Key, Kind, Listing, Parent};
 use arclet::core::{Outcome, Scope, Stream};
 use arclet::http::{Client, Options, Roots};
 use arclet::scenario::columns;
 use azure_standin::{
     Azure, DEVICE, Endpoint, Fault, GROUP, OPERATOR, Principal, RULE, Role, SUBSCRIPTION, Shape, TENANT,
-    cluster_id, rule_id,
+    Upset, cluster_id, rule_id,
 };
 use base64::Engine as _;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -439,4 +442,150 @@ fn the_template_declares_exactly_the_streams_and_tables_that_arclet_writes() {
     assert_eq!(tables, ours("dateTime", |s| s.table().to_owned()));
     let expected = Stream::ALL.map(|s| (s.dcr_stream().to_owned(), format!("Custom-{}", s.table())));
     assert_eq!(flows, BTreeSet::from(expected));
+}
+
+/// A cluster with five configurations, two a page, as the device reads it.
+struct Wanted {
+    rig: Rig,
+    token: String,
+}
+
+impl Wanted {
+    fn new() -> Wanted {
+        let rig = Rig::new();
+        rig.azure.seed_arc_cluster(&cluster_id("k3s-1"));
+        rig.azure.seed_arc_cluster(&cluster_id("k3s-10"));
+        for name in ["a", "b", "c", "D", "e"] {
+            rig.azure.put_flux(
+                &cluster_id("k3s-1"),
+                name,
+                json!({"kustomizations": {"apps": {"path": "./apps"}}}),
+            );
+        }
+        rig.azure.put_flux(&cluster_id("k3s-10"), "of-another", json!({}));
+        rig.azure.page_size(2);
+        let token = token(&rig.device(), Scope::Arm);
+        Wanted { rig, token }
+    }
+
+    fn listing(&self) -> Result<Listing, Outcome> {
+        let (arm, cluster) = (self.rig.arm(), id("k3s-1"));
+        let source = Resources { arm: &arm, cluster: &cluster, token: &self.token };
+        listing(&source, true, &mut |_, digest, content| {
+            assert_eq!(digest, Digest::of(content));
+            Ok(())
+        })
+    }
+
+    fn names(&self) -> String {
+        self.listing().unwrap().heads.into_iter().map(|head| head.key.name).collect()
+    }
+
+    fn digest(&self, name: &str) -> Digest {
+        self.listing().unwrap().heads.into_iter().find(|head| head.key.name == name).unwrap().digest
+    }
+
+    /// Whether a document is gone, and whether its cluster is.
+    fn confirm(&self, name: &str) -> (bool, bool) {
+        let key = Key::new(Kind::Flux, name);
+        let confirmation = self.rig.arm().confirm(&id("k3s-1"), &key, &self.token).unwrap();
+        (confirmation.gone, confirmation.parent == Parent::Gone)
+    }
+}
+
+#[test]
+fn what_is_wanted_is_listed_whatever_order_and_however_often_it_comes() {
+    let wanted = Wanted::new();
+    for upsets in [&[][..], &[Upset::Duplicates], &[Upset::Reversed], &[Upset::Duplicates, Upset::Reversed]] {
+        wanted.rig.azure.upset(upsets);
+        assert_eq!(wanted.names(), "abcde", "{upsets:?}");
+    }
+    assert!(matches!(wanted.listing().unwrap().parent, Some(Parent::There { .. })));
+}
+
+#[test]
+fn a_status_is_no_change_and_a_wish_is_one() {
+    let wanted = Wanted::new();
+    let put = |properties| wanted.rig.azure.put_flux(&cluster_id("k3s-1"), "a", properties);
+    let before = wanted.digest("a");
+    put(json!({
+        "kustomizations": {"apps": {"path": "./apps"}},
+        "provisioningState": "Failed",
+        "complianceState": "Non-Compliant",
+        "statuses": [{"name": "a", "kind": "GitRepository", "complianceState": "Non-Compliant"}],
+        "sourceSyncedCommitId": "main@sha1:0123",
+        "errorMessage": "words",
+    }));
+    assert_eq!(wanted.digest("a"), before);
+    put(json!({"kustomizations": {"apps": {"path": "./apps", "prune": true}}}));
+    assert_ne!(wanted.digest("a"), before);
+    put(json!({"provisioningState": "Deleting"}));
+    let heads = wanted.listing().unwrap().heads;
+    let leaving: Vec<_> = heads.iter().filter(|head| head.leaving).map(|head| head.key.to_string()).collect();
+    assert_eq!(leaving, ["flux/a"]);
+}
+
+#[test]
+fn no_answer_in_place_of_a_page_makes_a_listing() {
+    let wanted = Wanted::new();
+    let elsewhere = Upset::Elsewhere("https://192.0.2.1/next".into());
+    for (upset, code) in [
+        (Upset::Loop, "NotAListing"),
+        (elsewhere, "ForeignUrl"),
+        (Upset::WithoutValue, "NotTheApi"),
+        (Upset::NullValue, "NotTheApi"),
+    ] {
+        wanted.rig.azure.upset(std::slice::from_ref(&upset));
+        assert_eq!(refusal(wanted.listing()), ("refused", code.to_owned()), "{upset:?}");
+    }
+    wanted.rig.azure.upset(&[]);
+    for page in ["fluxConfigurations", "$skipToken"] {
+        for (fault, kind) in [
+            (Fault::Error(401, "ExpiredAuthenticationToken".into()), "unauthorized"),
+            (Fault::Error(403, "AuthorizationFailed".into()), "refused"),
+            (Fault::Error(404, "ResourceNotFound".into()), "refused"),
+            (Fault::Error(500, "InternalServerError".into()), "unreachable"),
+            (Fault::Throttled(7), "throttled"),
+            (Fault::Html(200), "refused"),
+            (Fault::Html(404), "refused"),
+            (Fault::Redirect, "refused"),
+            (Fault::Truncated, "unreachable"),
+            (Fault::Reset, "unreachable"),
+            (Fault::Deep(10_000), "refused"),
+            (Fault::Huge(17 << 20), "refused"),
+        ] {
+            wanted.rig.azure.set_fault_on(Endpoint::Arm, page, fault.clone(), None);
+            assert_eq!(refusal(wanted.listing()).0, kind, "{page} {fault:?}");
+            wanted.rig.azure.clear_fault(Endpoint::Arm);
+        }
+    }
+    assert_eq!(wanted.names(), "abcde");
+}
+
+#[test]
+fn a_listing_that_only_looks_complete_is_not_the_last_word() {
+    let wanted = Wanted::new();
+    wanted.rig.azure.upset(&[Upset::CutShort]);
+    assert_eq!(wanted.names(), "ab");
+    assert_eq!(wanted.confirm("d"), (false, false));
+    // One that goes between two pages hides another.
+    wanted.rig.azure.upset(&[Upset::Vanishes("a".into())]);
+    assert_eq!(wanted.names(), "abde");
+    assert_eq!(wanted.confirm("c"), (false, false));
+    assert_eq!(wanted.confirm("a"), (true, false));
+}
+
+#[test]
+fn a_cluster_that_is_gone_or_new_is_told_from_documents_that_are() {
+    let wanted = Wanted::new();
+    let before = wanted.listing().unwrap().parent;
+    assert!(wanted.rig.azure.delete_flux(&cluster_id("k3s-1"), "b"));
+    assert_eq!(wanted.confirm("b"), (true, false));
+    assert!(wanted.rig.azure.remove_cluster(&cluster_id("k3s-1")));
+    assert_eq!(refusal(wanted.listing()).0, "refused");
+    assert_eq!(wanted.confirm("a"), (false, true));
+    wanted.rig.azure.seed_arc_cluster(&cluster_id("k3s-1"));
+    let after = wanted.listing().unwrap();
+    assert!(after.heads.is_empty());
+    assert!(after.parent.is_some() && after.parent != before, "{before:?}");
 }

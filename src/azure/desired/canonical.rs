@@ -76,7 +76,7 @@ mod tests {
     /// Writes a value as another service might: members in another order, blanks, escapes.
     fn write(value: &Value, order: u64, blank: &str) -> String {
         let text = |text: &str| -> String {
-            let written = |c: char| match order % 2 == 0 && c.is_ascii_alphabetic() {
+            let written = |c: char| match order.is_multiple_of(2) && c.is_ascii_alphabetic() {
                 true => format!("\\u{:04X}", c as u32),
                 false => {
                     let quoted = serde_json::to_string(&c).unwrap();
