@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 mod arrivals;
+mod desired;
 mod faults;
 mod kills;
 mod lifecycle;

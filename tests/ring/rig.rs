@@ -27,6 +27,10 @@ pub struct Setup {
     pub retry: &'static str,
     /// Nodes of the cluster, of four processors each.
     pub nodes: usize,
+    /// The lines of `[desired]`.
+    pub desired: &'static str,
+    /// Which of Flux's kinds the cluster has.
+    pub flux: k3s_standin::Flux,
 }
 
 impl Default for Setup {
@@ -36,6 +40,8 @@ impl Default for Setup {
             report: report("100ms", "100ms", "24h"),
             retry: "first = \"20ms\"\nlongest = \"100ms\"\nrefused = \"100ms\"",
             nodes: 3,
+            desired: "",
+            flux: k3s_standin::Flux::Absent,
         }
     }
 }
@@ -63,7 +69,12 @@ impl Rig {
         let azure = Azure::start(azure_standin::Options::default()).expect("the Azure stand-in starts");
         let id = azure_standin::cluster_id("k3s-1");
         azure.seed_cluster(&id, connected(&id));
-        let nodes = k3s_standin::Options { nodes: setup.nodes, cpus: 4, ..k3s_standin::Options::default() };
+        let nodes = k3s_standin::Options {
+            nodes: setup.nodes,
+            cpus: 4,
+            flux: setup.flux,
+            ..k3s_standin::Options::default()
+        };
         let k3s = ApiServer::start(nodes).expect("the API server starts");
         let urls = [azure.login_url(), azure.arm_url(), azure.ingest_url()];
         let rig = Rig { azure, k3s, setup, urls, dir: tempfile::tempdir().expect("a directory") };
@@ -102,6 +113,8 @@ kubeconfig = "{kubeconfig}"
 {report}
 [retry]
 {retry}
+[desired]
+{desired}
 [store]
 directory = "{store}"
 [tls]
@@ -122,6 +135,7 @@ level = "debug"
             dcr = azure_standin::RULE,
             kubeconfig = path("kubeconfig"),
             retry = self.setup.retry,
+            desired = self.setup.desired,
             store = path("store"),
             ca = path("ca.pem"),
             socket = path("sock"),
