@@ -8,7 +8,7 @@
 
 use super::calls::Calls;
 use super::pump::answer;
-use crate::core::document::{Digest, Enforced, Key, Listing, ObjectRef, Withdrawn};
+use crate::core::document::{Digest, Enforced, Key, Listing, NOT_CACHED, ObjectRef, Withdrawn};
 use crate::core::{Outcome, Reason};
 use crate::store::{Answer, Handle, StoreError};
 use std::collections::BTreeMap;
@@ -127,7 +127,7 @@ impl Documents {
     /// The cache has lost a document: the next listing finds it changed.
     fn lost(&self, key: &Key) -> Reason {
         self.known().remove(key);
-        Reason::new("NotCached", format!("{key} was lost from the cache"))
+        Reason::new(NOT_CACHED, format!("{key} was lost from the cache"))
             .cure("the next look at Azure brings it again; until then its objects stay as they are")
     }
 

@@ -140,6 +140,9 @@ pub enum Enforced {
     Failed(Reason),
 }
 
+/// The code of [`Enforced::Failed`] when the cache has lost the document: it is to be fetched again.
+pub const NOT_CACHED: &str = "NotCached";
+
 /// What came of taking a document out of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Withdrawn {

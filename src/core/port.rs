@@ -358,7 +358,7 @@ pub struct DesiredView {
 pub struct DocumentView {
     /// Which.
     pub key: Key,
-    /// `stored`, `applied`, `verified`, `failed`, `withdrawing`, `orphan`.
+    /// `stored`, `applied`, `verified`, `failed`, `withdrawing`, `withdrawn`, `orphan`.
     pub state: &'static str,
     /// Of what is wanted.
     pub digest: Digest,

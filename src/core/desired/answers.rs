@@ -1,62 +1,99 @@
 //! What an answer means for the documents.
 
 use super::*;
-use crate::core::backoff::ceiling;
-use crate::core::document::{Compliance, Confirmation, Enforced, Head, Listing, Parent, Withdrawn};
+use crate::core::document::{
+    Compliance, Confirmation, Enforced, Head, Listing, NOT_CACHED, Parent, Withdrawn,
+};
 
 impl Desired {
     /// A complete listing.
     pub fn listed(&mut self, now: Now, rng: &mut dyn Random, listing: Listing) {
         self.last_pull = Some(now);
-        self.pull_due = Desired::later(now, self.settings.pull_interval, rng);
-        for head in &listing.heads {
-            self.seen(now, head);
+        self.pull_due = match self.asked {
+            true => now.mono,
+            false => Desired::later(now, self.settings.pull_interval, rng),
+        };
+        // First the resource: under another one absence means something else.
+        if let Some(parent) = &listing.parent {
+            self.parent_is(parent);
         }
         for (key, document) in &mut self.documents {
-            let there = listing.heads.binary_search_by(|head| head.key.cmp(key)).is_ok();
-            if !there && !matches!(document.life, Life::Withdrawing(_) | Life::Orphan) {
-                document.missing = (document.missing + 1).min(LISTINGS);
-                self.changed = true;
+            if listing.heads.binary_search_by(|head| head.key.cmp(key)).is_ok() {
+                continue;
+            }
+            match document.life {
+                Life::Withdrawing(_) | Life::Orphan => {}
+                // Once more, for what a listing put into the cache again while it was leaving; then it is forgotten.
+                Life::Withdrawn => {
+                    document.leaving = false;
+                    document.enter(now, Life::Withdrawing(None));
+                    document.due = Some(now.mono);
+                }
+                _ if self.parent_gone => {}
+                _ if document.ours => {
+                    document.missing = (document.missing + 1).min(LISTINGS);
+                    self.changed = true;
+                }
+                // Whose it was is not known, or it was another's: not to be withdrawn by this one's silence.
+                _ if self.parent.is_some() => {
+                    document.abandon(now);
+                    self.changed = true;
+                }
+                _ => {}
             }
         }
-        if let Some(parent) = &listing.parent {
-            self.parent_is(now, parent);
+        for head in &listing.heads {
+            self.seen(now, head);
         }
     }
 
     /// A document is in a listing.
     fn seen(&mut self, now: Now, head: &Head) {
-        let withdrawing = Life::Withdrawing(None);
+        let ours = self.parent.is_some();
         let Some(document) = self.documents.get_mut(&head.key) else {
-            let document = match (&head.stored, head.leaving) {
-                (Ok(()), true) => Document::new(now, head.digest, withdrawing, Some(now.mono)),
-                (Ok(()), false) => Document::new(now, head.digest, Life::Stored, Some(now.mono)),
-                // Nothing of it was ever stored, so there is nothing to take back either.
-                (Err(_), true) => return,
-                (Err(reason), false) => Document::new(now, head.digest, Life::Failed(reason.clone()), None),
+            let life = match (&head.stored, head.leaving) {
+                (_, true) => Life::Withdrawing(None),
+                (Ok(()), false) => Life::Stored,
+                (Err(reason), false) => Life::Failed(reason.clone()),
             };
-            self.changed |= head.leaving;
+            let due = (head.leaving || head.stored.is_ok()).then_some(now.mono);
+            let mut document = Document::new(now, head.digest, life, due);
+            (document.ours, document.leaving) = (ours, head.leaving);
             self.documents.insert(head.key.clone(), document);
+            self.changed = true;
             return;
         };
-        self.changed |= document.missing > 0 || document.life == Life::Orphan;
-        document.missing = 0;
+        self.changed |= document.missing > 0 || document.ours != ours || document.leaving != head.leaving;
+        (document.missing, document.ours, document.leaving) = (0, ours, head.leaving);
         if head.leaving {
-            if !matches!(document.life, Life::Withdrawing(_)) {
-                document.enter(now, withdrawing);
+            if !matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn) {
+                document.enter(now, Life::Withdrawing(None));
                 document.due = Some(now.mono);
                 self.changed = true;
             }
             return;
         }
-        let returned = matches!(document.life, Life::Withdrawing(_) | Life::Orphan);
+        let returned = matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan);
         self.changed |= returned;
         match &head.stored {
-            Err(reason) => document.unstored = Some(reason.clone()),
+            Err(reason) => {
+                if returned {
+                    // What the cache still has of it is wanted again.
+                    document.enter(now, Life::Stored);
+                    document.due = Some(now.mono);
+                }
+                if document.due.is_none() && matches!(document.life, Life::Failed(_)) {
+                    document.life = Life::Failed(reason.clone());
+                }
+                document.unstored = Some(reason.clone());
+            }
             Ok(()) => {
                 let was_unstored = document.unstored.take().is_some();
-                let never_stored = document.due.is_none() && matches!(document.life, Life::Failed(_));
-                if document.digest != head.digest || returned || was_unstored || never_stored {
+                let was_lost = match &document.life {
+                    Life::Failed(reason) => document.due.is_none() || reason.code == NOT_CACHED,
+                    _ => false,
+                };
+                if document.digest != head.digest || returned || was_unstored || was_lost {
                     document.digest = head.digest;
                     document.enter(now, Life::Stored);
                     document.tries = 0;
@@ -67,7 +104,7 @@ impl Desired {
     }
 
     /// The cluster's own resource was looked at.
-    fn parent_is(&mut self, now: Now, parent: &Parent) {
+    fn parent_is(&mut self, parent: &Parent) {
         match parent {
             Parent::Gone => {
                 self.parent_gone = true;
@@ -75,18 +112,14 @@ impl Desired {
             }
             Parent::There { created_at } => {
                 self.parent_gone = false;
-                let known = self.parent.replace(created_at.clone());
-                if known.as_ref() == Some(created_at) {
+                if self.parent.as_ref() == Some(created_at) {
                     return;
                 }
                 self.changed = true;
-                if known.is_some() {
-                    // What the new one does not list was never its to withdraw.
-                    for document in self.documents.values_mut().filter(|document| document.missing > 0) {
-                        document.missing = 0;
-                        document.enter(now, Life::Orphan);
-                        document.due = None;
-                    }
+                let another = self.parent.replace(created_at.clone()).is_some();
+                for document in self.documents.values_mut().filter(|_| another) {
+                    document.ours = false;
+                    document.missing = 0;
                 }
             }
         }
@@ -106,7 +139,7 @@ impl Desired {
             Parent::There { created_at } => self.parent.as_ref() == Some(created_at),
             Parent::Gone => false,
         };
-        self.parent_is(now, &confirmation.parent);
+        self.parent_is(&confirmation.parent);
         let Some(document) = self.documents.get_mut(key).filter(|document| document.missing >= LISTINGS)
         else {
             return;
@@ -122,7 +155,7 @@ impl Desired {
     /// The question whether a document is gone has no answer: the listings have to say so anew.
     pub fn not_confirmed(&mut self, key: &Key) {
         if let Some(document) = self.documents.get_mut(key) {
-            document.missing = LISTINGS - 1;
+            document.missing = document.missing.min(LISTINGS - 1);
         }
     }
 
@@ -135,14 +168,18 @@ impl Desired {
     pub fn enforced(&mut self, now: Now, rng: &mut dyn Random, key: &Key, enforced: Enforced) {
         let interval = self.settings.enforce_interval;
         let Some(document) = self.documents.get_mut(key) else { return };
-        if matches!(document.life, Life::Withdrawing(_) | Life::Orphan) {
+        if matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan) {
             return;
         }
         match enforced {
             // Newer content came while the older was on its way.
             Enforced::Applied { digest, .. } if digest != document.digest && document.unstored.is_none() => {
                 document.enter(now, Life::Stored);
-                document.due = Some(now.mono);
+                // At once, but not for ever if the cache does not have what the listing says.
+                match document.tries {
+                    0 => (document.tries, document.due) = (1, Some(now.mono)),
+                    _ => document.back_off(now, interval, rng),
+                }
             }
             Enforced::Applied { picture, .. } => {
                 let settled = matches!(picture.compliance, Compliance::Compliant | Compliance::Suspended);
@@ -157,10 +194,12 @@ impl Desired {
                 }
             }
             Enforced::Failed(reason) => {
+                let lost = reason.code == NOT_CACHED;
                 document.enter(now, Life::Failed(reason));
-                document.tries = document.tries.saturating_add(1);
-                let most = ceiling(RETRY, interval, document.tries);
-                document.due = Some(now.mono + rng.between(most / 2, most));
+                document.back_off(now, interval, rng);
+                if lost {
+                    self.pull_due = self.pull_due.min(document.due.unwrap_or(now.mono));
+                }
             }
         }
     }
@@ -170,20 +209,24 @@ impl Desired {
         let Some(document) = self.documents.get_mut(key) else { return };
         match withdrawn {
             Withdrawn::Gone => {
-                if !matches!(document.life, Life::Withdrawing(_)) {
+                self.changed = true;
+                match document.life {
+                    Life::Withdrawing(_) if document.leaving => {
+                        document.enter(now, Life::Withdrawn);
+                        document.due = None;
+                        return;
+                    }
+                    Life::Withdrawing(_) => {}
                     // It came back meanwhile, and with its objects its content went: it has to be fetched again.
-                    self.pull_due = now.mono;
+                    _ => self.pull_due = now.mono,
                 }
                 self.documents.remove(key);
-                self.changed = true;
             }
             Withdrawn::Waiting(reason) | Withdrawn::Failed(reason) => {
                 if matches!(document.life, Life::Withdrawing(_)) {
                     document.enter(now, Life::Withdrawing(Some(reason)));
                 }
-                document.tries = document.tries.saturating_add(1);
-                let most = ceiling(RETRY, self.settings.enforce_interval, document.tries);
-                document.due = Some(now.mono + rng.between(most / 2, most));
+                document.back_off(now, self.settings.enforce_interval, rng);
             }
         }
     }
@@ -191,7 +234,7 @@ impl Desired {
     /// The API server could not be asked: the same again when the link allows.
     pub fn cluster_failed(&mut self, now: Now, key: &Key) {
         if let Some(document) = self.documents.get_mut(key)
-            && document.life != Life::Orphan
+            && !matches!(document.life, Life::Orphan | Life::Withdrawn)
         {
             document.due = Some(now.mono);
         }
@@ -200,5 +243,3 @@ impl Desired {
 
 /// While the cluster works on a document it is looked at after about this, then less and less often.
 const LOOK: Duration = Duration::from_secs(15);
-/// A document that failed is tried again after about this, then less and less often.
-const RETRY: Duration = Duration::from_secs(4);

@@ -12,10 +12,13 @@ struct Memory {
     documents: BTreeMap<String, Mark>,
 }
 
-/// What is remembered of a document that is not simply wanted.
+/// What is remembered of a document. What is not remembered is wanted, and never withdrawn by its absence alone.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 #[serde(rename_all = "camelCase")]
 enum Mark {
+    /// Seen under the parent that is remembered.
+    Ours,
+    /// And missing since.
     Missing,
     Withdrawing,
     Orphan,
@@ -30,9 +33,11 @@ impl Desired {
             return None;
         }
         let mark = |document: &Document| match document.life {
-            Life::Withdrawing(_) => Some(Mark::Withdrawing),
+            // Also when nothing is left: the listing that shows it as leaving puts its content into the cache again.
+            Life::Withdrawing(_) | Life::Withdrawn => Some(Mark::Withdrawing),
             Life::Orphan => Some(Mark::Orphan),
             _ if document.missing > 0 => Some(Mark::Missing),
+            _ if document.ours => Some(Mark::Ours),
             _ => None,
         };
         let documents =
@@ -52,9 +57,10 @@ impl Desired {
             // Not in the cache, but objects of it may be in the cluster still.
             let nothing = || Document::new(now, Digest([0; 32]), Life::Orphan, None);
             match mark {
-                Mark::Missing => {
+                Mark::Ours | Mark::Missing => {
                     if let Some(document) = self.documents.get_mut(&key) {
-                        document.missing = 1;
+                        document.ours = true;
+                        document.missing = u8::from(matches!(mark, Mark::Missing));
                     }
                 }
                 Mark::Withdrawing => {
@@ -64,8 +70,7 @@ impl Desired {
                 }
                 Mark::Orphan => {
                     if let Some(document) = self.documents.get_mut(&key) {
-                        document.enter(now, Life::Orphan);
-                        document.due = None;
+                        document.abandon(now);
                     }
                 }
             }

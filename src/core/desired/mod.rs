@@ -14,7 +14,7 @@
 //!
 //! Unreachable is not absent. A document is withdrawn only when two complete listings lack it, its own GET says that it is
 //! gone, and the cluster's own resource is there and is the one under which the document was seen. If that resource is
-//! gone, nothing is withdrawn; if it was made anew, what is missing under the new one is an orphan: it stays in the cluster,
+//! gone, nothing is withdrawn; if it was made anew, what the new one does not list is an orphan: it stays in the cluster,
 //! enforced no more, and is reported. A lost cache is nothing that is missing: only what is known here can be withdrawn.
 //!
 //! The machine knows no links, tokens or stores: who calls it says whether an endpoint may be called.
@@ -24,7 +24,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use super::backoff::Draw;
+use super::backoff::{Draw, ceiling};
 use super::document::{Digest, Key, Picture};
 use super::port::{DesiredView, DocumentView};
 use super::settings::DesiredSettings;
@@ -61,6 +61,8 @@ enum Life {
     Failed(Reason),
     /// It is being taken out of the cluster; with what that waits for.
     Withdrawing(Option<Reason>),
+    /// Nothing of it is left in the cluster, but Azure still lists it as leaving; deletions there can take for ever.
+    Withdrawn,
     /// Missing under a cluster resource that is not the one it belonged to: left alone.
     Orphan,
 }
@@ -73,6 +75,7 @@ impl Life {
             Life::Verified(_) => "verified",
             Life::Failed(_) => "failed",
             Life::Withdrawing(_) => "withdrawing",
+            Life::Withdrawn => "withdrawn",
             Life::Orphan => "orphan",
         }
     }
@@ -89,13 +92,41 @@ struct Document {
     tries: u32,
     /// Complete listings in a row that lacked it.
     missing: u8,
+    /// It was seen under the cluster resource that is known: only then may its absence mean anything.
+    ours: bool,
+    /// Azure is deleting it.
+    leaving: bool,
     /// Newer content that could not be stored.
     unstored: Option<Reason>,
 }
 
 impl Document {
     fn new(now: Now, digest: Digest, life: Life, due: Option<Mono>) -> Document {
-        Document { digest, life, since: now, due, tries: 0, missing: 0, unstored: None }
+        Document {
+            digest,
+            life,
+            since: now,
+            due,
+            tries: 0,
+            missing: 0,
+            ours: false,
+            leaving: false,
+            unstored: None,
+        }
+    }
+
+    /// It stays in the cluster, but is looked after no more.
+    fn abandon(&mut self, now: Now) {
+        self.missing = 0;
+        self.enter(now, Life::Orphan);
+        self.due = None;
+    }
+
+    /// Draws the time of the next try after a failure: exponential, over nearly the whole range.
+    fn back_off(&mut self, now: Now, most: Duration, rng: &mut dyn Random) {
+        self.tries = self.tries.saturating_add(1);
+        let most = ceiling(RETRY, most, self.tries);
+        self.due = Some(now.mono + rng.between((RETRY / 4).min(most), most));
     }
 
     /// Enters a part of its life; since when stays while it is the same one.
@@ -137,6 +168,8 @@ pub struct Desired {
     /// The cluster's resource is gone.
     parent_gone: bool,
     pull_due: Mono,
+    /// Someone asked for a listing while one was under way, which may be older than the question.
+    asked: bool,
     last_pull: Option<Now>,
     /// The small state that must survive a restart has changed.
     changed: bool,
@@ -158,6 +191,7 @@ impl Desired {
             parent: None,
             parent_gone: false,
             pull_due: now.mono + rng.up_to(settings.pull_interval.min(SOON)),
+            asked: false,
             last_pull: None,
             changed: false,
         };
@@ -213,7 +247,10 @@ impl Desired {
     /// What has begun is not wanted again until its answer comes.
     pub fn begun(&mut self, now: Now, want: &Want) {
         match want {
-            Want::Pull { .. } => self.pull_due = now.mono + self.settings.pull_interval,
+            Want::Pull { .. } => {
+                self.asked = false;
+                self.pull_due = now.mono + self.settings.pull_interval;
+            }
             // One call at a time goes to an endpoint, and the answer sets both anew.
             Want::Confirm(_) => {}
             Want::Enforce(key) | Want::Withdraw(key) => {
@@ -226,8 +263,9 @@ impl Desired {
 
     /// Someone asks to look at both sides now.
     pub fn refresh(&mut self, now: Now) {
+        self.asked = true;
         self.pull_due = now.mono;
-        for document in self.documents.values_mut().filter(|document| document.life != Life::Orphan) {
+        for document in self.documents.values_mut() {
             document.due = document.due.map(|_| now.mono);
         }
     }
@@ -276,5 +314,7 @@ impl Desired {
 
 /// The first listing after a start comes within this.
 const SOON: Duration = Duration::from_secs(30);
+/// A document that failed is tried again after about this, then less and less often.
+const RETRY: Duration = Duration::from_secs(4);
 /// So many complete listings have to lack a document before anything is asked about it.
 const LISTINGS: u8 = 2;
