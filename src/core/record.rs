@@ -46,17 +46,20 @@ pub enum Stream {
     Heartbeat = 0,
     /// Cluster metadata: Kubernetes version, node count, vCPU count, agent version.
     Inventory = 1,
+    /// How each document of the desired state fares.
+    Config = 2,
 }
 
 impl Stream {
     /// All streams, in the order of their numbers.
-    pub const ALL: [Stream; 2] = [Stream::Heartbeat, Stream::Inventory];
+    pub const ALL: [Stream; 3] = [Stream::Heartbeat, Stream::Inventory, Stream::Config];
 
     /// The table in the Log Analytics workspace.
     pub const fn table(self) -> &'static str {
         match self {
             Stream::Heartbeat => "ArcletHeartbeat_CL",
             Stream::Inventory => "ArcletInventory_CL",
+            Stream::Config => "ArcletConfig_CL",
         }
     }
 
@@ -65,6 +68,7 @@ impl Stream {
         match self {
             Stream::Heartbeat => "Custom-ArcletHeartbeat",
             Stream::Inventory => "Custom-ArcletInventory",
+            Stream::Config => "Custom-ArcletConfig",
         }
     }
 

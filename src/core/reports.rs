@@ -5,6 +5,7 @@
 //! delta, losses and gaps stay where they are counted. Only refused records are listed, a few of them; the rest is a
 //! number.
 
+use super::desired::News;
 use super::{Lane, Loss, Reason, Seq, Stream};
 use crate::scenario::metadata::Facts;
 use std::collections::VecDeque;
@@ -27,6 +28,8 @@ pub struct Refusal {
 pub struct Carried {
     /// A metadata report: its facts, and whether it is whole.
     pub metadata: Option<(Facts, bool)>,
+    /// Reports on documents of the desired state.
+    pub documents: Vec<News>,
     /// A gap report.
     pub gap: bool,
     /// Loss reports.

@@ -12,6 +12,8 @@ pub enum Type {
     String,
     /// A whole number.
     Long,
+    /// JSON of any shape.
+    Dynamic,
 }
 
 impl Type {
@@ -21,6 +23,7 @@ impl Type {
             Type::DateTime => "datetime",
             Type::String => "string",
             Type::Long => "long",
+            Type::Dynamic => "dynamic",
         }
     }
 }
@@ -83,11 +86,36 @@ pub const INVENTORY: &[Column] = &[
     ("AgentVersion", Type::String),
 ];
 
+/// Columns of [`Stream::Config`]: one row per change of a document.
+pub const CONFIG: &[Column] = &[
+    // flux.
+    ("Kind", Type::String),
+    // The resource's name in Azure, in lower case.
+    ("Name", Type::String),
+    // applied, verified, failed, withdrawing, withdrawn, orphan.
+    ("State", Type::String),
+    // Of what is wanted: SHA-256 in hex.
+    ("Digest", Type::String),
+    // As ARM's complianceState.
+    ("Compliance", Type::String),
+    // main@sha1:…: what the source has.
+    ("SourceRevision", Type::String),
+    // Why it is not enforced: a stable word.
+    ("Reason", Type::String),
+    // And one sentence.
+    ("Detail", Type::String),
+    // kind, namespace, name, compliance and ready of its objects, as many as fit.
+    ("Statuses", Type::Dynamic),
+    // How many objects there are.
+    ("Objects", Type::Long),
+];
+
 /// The columns of a stream's own, without [`COMMON`].
 pub const fn own(stream: Stream) -> &'static [Column] {
     match stream {
         Stream::Heartbeat => HEARTBEAT,
         Stream::Inventory => INVENTORY,
+        Stream::Config => CONFIG,
     }
 }
 

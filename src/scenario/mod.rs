@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod columns;
+pub mod configuration;
 pub mod encode;
 pub mod gitops;
 pub mod heartbeat;

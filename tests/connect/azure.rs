@@ -234,7 +234,8 @@ fn answer(world: &mut World, question: &Question, port: u16) -> (u16, String, Va
         ("GET", p) if p == RULE.to_lowercase() => fine(json!({"id": RULE, "properties": {
             "immutableId": "dcr-00000000000000000000000000000001",
             "endpoints": {"logsIngestion": format!("https://localhost:{port}")},
-            "streamDeclarations": {"Custom-ArcletHeartbeat": {}, "Custom-ArcletInventory": {}},
+            "streamDeclarations": {"Custom-ArcletHeartbeat": {}, "Custom-ArcletInventory": {},
+                "Custom-ArcletConfig": {}},
         }})),
         ("GET", p) if p == id => match &mut world.cluster {
             None => error(404, "ResourceNotFound"),

@@ -9,6 +9,7 @@ impl Desired {
     /// A complete listing.
     pub fn listed(&mut self, now: Now, rng: &mut dyn Random, listing: Listing) {
         self.last_pull = Some(now);
+        self.news = true;
         self.pull_due = match self.asked {
             true => now.mono,
             false => Desired::later(now, self.settings.pull_interval, rng),
@@ -144,7 +145,7 @@ impl Desired {
         else {
             return;
         };
-        self.changed = true;
+        (self.changed, self.news) = (true, true);
         document.missing = 0;
         if same && confirmation.gone {
             document.enter(now, Life::Withdrawing(None));
@@ -167,6 +168,7 @@ impl Desired {
     /// A document was enforced, or could not be.
     pub fn enforced(&mut self, now: Now, rng: &mut dyn Random, key: &Key, enforced: Enforced) {
         let interval = self.settings.enforce_interval;
+        self.news = true;
         let Some(document) = self.documents.get_mut(key) else { return };
         if matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan) {
             return;
@@ -206,6 +208,7 @@ impl Desired {
 
     /// A document was taken out of the cluster, as far as that goes.
     pub fn withdrawn(&mut self, now: Now, rng: &mut dyn Random, key: &Key, withdrawn: Withdrawn) {
+        self.news = true;
         let Some(document) = self.documents.get_mut(key) else { return };
         match withdrawn {
             Withdrawn::Gone => {
@@ -220,7 +223,9 @@ impl Desired {
                     // It came back meanwhile, and with its objects its content went: it has to be fetched again.
                     _ => self.pull_due = now.mono,
                 }
-                self.documents.remove(key);
+                if let Some(document) = self.documents.remove(key) {
+                    self.farewells.insert(key.clone(), document.digest);
+                }
             }
             Withdrawn::Waiting(reason) | Withdrawn::Failed(reason) => {
                 if matches!(document.life, Life::Withdrawing(_)) {

@@ -21,14 +21,18 @@
 
 mod answers;
 mod memory;
+mod news;
 #[cfg(test)]
 mod tests;
+
+pub use news::News;
 
 use super::backoff::{Draw, ceiling};
 use super::document::{Digest, Key, Picture};
 use super::port::{DesiredView, DocumentView};
 use super::settings::DesiredSettings;
 use super::{Mono, Now, Random, Reason};
+use news::Told;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -98,6 +102,8 @@ struct Document {
     leaving: bool,
     /// Newer content that could not be stored.
     unstored: Option<Reason>,
+    /// What Azure was last told of it.
+    told: Option<Told>,
 }
 
 impl Document {
@@ -112,6 +118,7 @@ impl Document {
             ours: false,
             leaving: false,
             unstored: None,
+            told: None,
         }
     }
 
@@ -171,6 +178,10 @@ pub struct Desired {
     /// Someone asked for a listing while one was under way, which may be older than the question.
     asked: bool,
     last_pull: Option<Now>,
+    /// What is gone, for Azure to be told.
+    farewells: BTreeMap<Key, Digest>,
+    /// Something may have changed of which Azure was not told.
+    news: bool,
     /// The small state that must survive a restart has changed.
     changed: bool,
 }
@@ -193,6 +204,8 @@ impl Desired {
             pull_due: now.mono + rng.up_to(settings.pull_interval.min(SOON)),
             asked: false,
             last_pull: None,
+            farewells: BTreeMap::new(),
+            news: false,
             changed: false,
         };
         for (key, digest) in cached {

@@ -449,3 +449,51 @@ fn two_devices_do_not_pull_in_step() {
         one.1.since(Mono(0)) >= Duration::from_secs(270) && one.1.since(Mono(0)) <= Duration::from_secs(330)
     );
 }
+
+/// The states that are told now; they are durable then.
+fn tell(rig: &mut Rig) -> Vec<(String, String)> {
+    let news = rig.desired.news();
+    let row = |news: &News| serde_json::from_slice::<serde_json::Value>(&news.body()).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let said = news.iter().map(row).map(|row| (text(&row["Name"]), text(&row["State"]))).collect();
+    rig.desired.told(news);
+    said
+}
+
+#[test]
+fn azure_is_told_of_each_change_once_and_of_what_is_gone() {
+    let say = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    let mut rig = Rig::settled(&["a", "b"]);
+    assert_eq!(tell(&mut rig), [say("a", "verified"), say("b", "verified")]);
+    rig.apply("a", 1, Compliance::Compliant);
+    rig.list(vec![head("a", 1), head("b", 1)], None);
+    assert_eq!(tell(&mut rig), [], "nothing has changed");
+    rig.apply("a", 1, Compliance::NonCompliant);
+    assert_eq!(tell(&mut rig), [say("a", "applied")]);
+    rig.apply("a", 1, Compliance::Pending);
+    assert_eq!(tell(&mut rig), [say("a", "applied")], "another compliance");
+    rig.fail("a", "Refused");
+    let lost = rig.desired.news();
+    assert_eq!(lost.len(), 1);
+    rig.fail("a", "Refused");
+    assert_eq!(tell(&mut rig), [say("a", "failed")], "what the store did not take is said again");
+    rig.list(vec![head("a", 1), Head { leaving: true, ..head("b", 1) }], None);
+    assert_eq!(tell(&mut rig), [say("b", "withdrawing")]);
+    rig.list(vec![head("a", 1)], Some(there("p")));
+    rig.withdrawal("b", Withdrawn::Gone);
+    assert_eq!(tell(&mut rig), [say("b", "withdrawn")]);
+    rig.list(vec![head("a", 1)], None);
+    rig.withdrawal("b", Withdrawn::Gone);
+    assert_eq!(tell(&mut rig), [say("b", "withdrawn")], "its last word, when Azure lists it no more");
+    assert_eq!(tell(&mut rig), []);
+    rig.desired.tell_all();
+    assert_eq!(tell(&mut rig), [say("a", "failed")]);
+}
+
+#[test]
+fn many_changes_are_told_in_portions() {
+    let names: Vec<String> = (0..150).map(|n| format!("c-{n:03}")).collect();
+    let mut rig = Rig::settled(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let portions: Vec<usize> = (0..4).map(|_| tell(&mut rig).len()).collect();
+    assert_eq!(portions, [64, 64, 22, 0]);
+}

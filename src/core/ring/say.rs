@@ -63,6 +63,12 @@ impl Core {
             records.push(self.record(now, Stream::Inventory, metadata::KEY, draft.body));
             carried.metadata = Some((draft.facts, draft.whole));
         }
+        if let Some(desired) = &mut self.desired {
+            carried.documents = desired.news();
+        }
+        for news in &carried.documents {
+            records.push(self.record(now, Stream::Config, &news.key.to_string(), news.body()));
+        }
         if records.is_empty() {
             return None;
         }
@@ -124,6 +130,12 @@ impl Core {
             self.marks = carried.losses;
         }
         self.reports.refusals_told(carried.refusals, carried.others);
+        if let Some(desired) = &mut self.desired
+            && !carried.documents.is_empty()
+        {
+            self.outbox.waiting(Lane::Report, Stream::Config);
+            desired.told(carried.documents);
+        }
         if let Some((facts, whole)) = carried.metadata {
             self.outbox.waiting(Lane::Report, Stream::Inventory);
             self.metadata.durable(facts);
@@ -229,6 +241,9 @@ impl Core {
         for Loss { lane, cause, count, total } in self.reports.lost(&backlog.losses) {
             if lane == Lane::Report {
                 self.metadata.whole_next();
+                if let Some(desired) = &mut self.desired {
+                    desired.tell_all();
+                }
             }
             let message = format!(
                 "{count} records of lane {} were lost ({}), {total} in all",

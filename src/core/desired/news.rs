@@ -1,0 +1,106 @@
+//! What Azure is to be told of the documents: one report for each change of how a document fares, and none for a look that
+//! found everything as before.
+//!
+//! What was told is forgotten at a restart, so that the first look of each process is told whole.
+
+use super::*;
+use crate::core::document::Compliance;
+use crate::scenario::configuration;
+
+/// What a report said, as far as a difference is worth another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    state: &'static str,
+    digest: Digest,
+    reason: Option<String>,
+    compliance: Option<Compliance>,
+    revision: Option<String>,
+}
+
+/// One report on its way into the store.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// On which document.
+    pub key: Key,
+    told: Told,
+    reason: Option<Reason>,
+    picture: Option<Picture>,
+}
+
+impl News {
+    /// The record's body.
+    pub fn body(&self) -> Vec<u8> {
+        let (reason, picture) = (self.reason.as_ref(), self.picture.as_ref());
+        configuration::body(&self.key, self.told.digest, self.told.state, reason, picture)
+    }
+}
+
+impl Document {
+    /// What is to be said of it; `None` while nothing came of it yet.
+    fn fares(&self) -> Option<Told> {
+        let picture = self.picture();
+        (self.life != Life::Stored).then(|| Told {
+            state: self.life.name(),
+            digest: self.digest,
+            reason: self.reason().map(|reason| reason.code),
+            compliance: picture.map(|picture| picture.compliance),
+            revision: picture.and_then(|picture| picture.source_revision.clone()),
+        })
+    }
+}
+
+impl Desired {
+    /// Reports that are due, as many as go into the store at once.
+    pub fn news(&mut self) -> Vec<News> {
+        if !self.news {
+            return Vec::new();
+        }
+        let gone = self.farewells.iter().map(|(key, digest)| News {
+            key: key.clone(),
+            told: Told {
+                state: Life::Withdrawn.name(),
+                digest: *digest,
+                reason: None,
+                compliance: None,
+                revision: None,
+            },
+            reason: None,
+            picture: None,
+        });
+        let others = self.documents.iter().filter_map(|(key, document)| {
+            let told = document.fares().filter(|told| document.told.as_ref() != Some(told))?;
+            Some(News {
+                key: key.clone(),
+                told,
+                reason: document.reason(),
+                picture: document.picture().cloned(),
+            })
+        });
+        let news: Vec<News> = gone.chain(others).take(AT_ONCE).collect();
+        self.news = !news.is_empty();
+        news
+    }
+
+    /// These are durable.
+    pub fn told(&mut self, news: Vec<News>) {
+        for News { key, told, .. } in news {
+            if told.state == Life::Withdrawn.name() && self.farewells.remove(&key).is_some() {
+                continue;
+            }
+            if let Some(document) = self.documents.get_mut(&key) {
+                document.told = Some(told);
+            }
+        }
+    }
+
+    /// Reports were lost: how each document fares is said anew.
+    pub fn tell_all(&mut self) {
+        self.news = true;
+        for document in self.documents.values_mut() {
+            document.told = None;
+        }
+    }
+}
+
+/// So many go into the store with one sync; the others follow.
+const AT_ONCE: usize = 64;
