@@ -287,7 +287,9 @@ fn the_group_the_provider_and_the_rule_are_found() {
     assert_eq!(refused, ("refused", "MissingSubscriptionRegistration".to_owned()));
     let rule = arm.get_dcr(&ResourceId::parse(&rule_id()).unwrap(), &token).unwrap();
     assert_eq!((rule.immutable_id.as_str(), rule.logs_ingestion), (RULE, Some(rig.azure.ingest_url())));
-    assert_eq!(rule.streams, Stream::ALL.map(|s| s.dcr_stream()));
+    let mut streams = Stream::ALL.map(|s| s.dcr_stream());
+    streams.sort_unstable();
+    assert_eq!(rule.streams, streams);
     rig.azure.remove_group();
     assert!(arm.get_resource_group(SUBSCRIPTION, GROUP, &token).unwrap().is_none());
 }

@@ -26,6 +26,11 @@ impl Conditions {
         self.0.retain(|c| c.about != about);
     }
 
+    /// Whether something is wrong with `about`.
+    pub fn holds(&self, about: &str) -> bool {
+        self.0.iter().any(|c| c.about == about)
+    }
+
     /// All, in the order in which they were first raised.
     pub fn all(&self) -> &[ConditionView] {
         &self.0

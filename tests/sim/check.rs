@@ -77,6 +77,10 @@ impl Check {
             Input::Delivered { outcome, .. } => Some(outcome),
             Input::Observed(Err(outcome)) | Input::Token { result: Err(outcome), .. } => Some(outcome),
             Input::Tagged(outcome) => Some(outcome),
+            Input::Pulled(Err(outcome))
+            | Input::Confirmed { result: Err(outcome), .. }
+            | Input::Enforced { result: Err(outcome), .. }
+            | Input::Withdrawn { result: Err(outcome), .. } => Some(outcome),
             _ => None,
         };
         let Some(outcome) = outcome else { return };

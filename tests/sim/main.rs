@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a simulation that is surprised has failed
 
 mod check;
+mod desired;
 mod far;
 mod fleet;
 mod lanes;

@@ -66,6 +66,7 @@ impl World {
             Event::Call(action) => self.far_does(action),
             Event::Answer(endpoint, input) => {
                 self.check.answer(endpoint, &input, self.time, &self.far);
+                self.site.heard(&input);
                 // Whoever answers in its own words tells the time; who does not answer tells nothing.
                 let silent = matches!(self.far.mode(endpoint), Mode::Down | Mode::Mute | Mode::Stalled)
                     || endpoint == Endpoint::Kubernetes
@@ -141,7 +142,11 @@ impl World {
 
     fn far_does(&mut self, action: Action) {
         let endpoint = action.endpoint().expect("a call");
-        let met = self.far.meets(endpoint);
+        let others = matches!(action, Action::Observe | Action::PatchTags { .. });
+        let met = match others && self.site.refuses == Some(endpoint) {
+            true => Some(Outcome::Refused(reason("Forbidden"))),
+            false => self.far.meets(endpoint),
+        };
         let input = match action {
             Action::Observe => Input::Observed(met.map_or(Ok(self.facts.clone()), Err)),
             Action::FetchToken { scope, .. } => {
@@ -156,6 +161,21 @@ impl World {
                     self.check.tagged(&tags, self.time);
                 }
                 Input::Tagged(met.unwrap_or(Outcome::Success))
+            }
+            Action::Pull { parent } => Input::Pulled(self.pull(parent, met)),
+            Action::Confirm { key } => {
+                let result = met.map_or_else(|| Ok(self.site.confirm(&key)), Err);
+                Input::Confirmed { key, result }
+            }
+            Action::Enforce { key } => {
+                let roll = self.rng.below(100);
+                let result = met.map_or_else(|| Ok(self.site.enforce(&key, roll)), Err);
+                Input::Enforced { key, result }
+            }
+            Action::Withdraw { key } => {
+                let roll = self.rng.below(100);
+                let result = met.map_or_else(|| Ok(self.site.withdraw(&key, roll)), Err);
+                Input::Withdrawn { key, result }
             }
             other => unreachable!("{other:?} is no call"),
         };

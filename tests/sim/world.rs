@@ -1,6 +1,7 @@
 //! The world around the core: a scheduler that decides by its seed what happens next, and when the power goes.
 
 use crate::check::Check;
+use crate::desired::Site;
 use crate::far::{Far, Mode};
 use crate::store::Store;
 use arclet::core::{
@@ -73,6 +74,7 @@ pub struct World {
     pub far: Far,
     pub check: Check,
     pub facts: Facts,
+    pub site: Site,
     /// Generation of the token at hand, by scope, and when it expires.
     pub(super) tokens: [(u64, u64); 2],
     events: BTreeMap<(u64, u64), Event>,
@@ -108,6 +110,7 @@ impl World {
                 vcpu_count: 12,
                 agent_version: "0.1.0".into(),
             },
+            site: Site::default(),
             tokens: [(u64::MAX, 0); 2],
             events: BTreeMap::new(),
             counter: 0,
@@ -169,6 +172,7 @@ impl World {
                 return self.crash(false);
             }
             self.check.action(&action, self.time, &self.far, &self.store);
+            self.site.allows(&action);
             self.carry_out(action);
         }
         let now = self.now().mono;
@@ -217,7 +221,7 @@ impl World {
             documents,
             tokens: if reboot { Vec::new() } else { tokens.collect() },
             backlog: self.store.backlog(),
-            desired: Vec::new(),
+            desired: self.site.cached(),
             anchor: None,
         };
         self.core = Core::new(self.settings.clone(), restored, self.now(), &mut self.agent_rng);

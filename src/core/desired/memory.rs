@@ -1,6 +1,7 @@
 //! The little that must survive a restart beside the cache itself: whose the documents are, and which of them go.
 
 use super::*;
+use crate::core::document::NOT_CACHED;
 use serde::{Deserialize, Serialize};
 
 /// JSON, so that a newer arclet reads it with more fields and an older one with fewer.
@@ -12,13 +13,14 @@ struct Memory {
     documents: BTreeMap<String, Mark>,
 }
 
-/// What is remembered of a document. What is not remembered is wanted, and never withdrawn by its absence alone.
+/// What is remembered of a document. Each is remembered, for one that the cache loses has objects in the cluster still.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 #[serde(rename_all = "camelCase")]
 enum Mark {
-    /// Seen under the parent that is remembered.
+    /// Wanted by the parent that is remembered.
     Ours,
-    /// And missing since.
+    /// Not seen under it.
+    Stranger,
     Missing,
     Withdrawing,
     Orphan,
@@ -34,15 +36,15 @@ impl Desired {
         }
         let mark = |document: &Document| match document.life {
             // Also when nothing is left: the listing that shows it as leaving puts its content into the cache again.
-            Life::Withdrawing(_) | Life::Withdrawn => Some(Mark::Withdrawing),
-            Life::Orphan => Some(Mark::Orphan),
-            _ if document.missing > 0 => Some(Mark::Missing),
-            _ if document.ours => Some(Mark::Ours),
-            _ => None,
+            Life::Withdrawing(_) | Life::Withdrawn => Mark::Withdrawing,
+            Life::Orphan => Mark::Orphan,
+            _ if document.missing > 0 => Mark::Missing,
+            _ if document.ours => Mark::Ours,
+            _ => Mark::Stranger,
         };
         let documents =
-            self.documents.iter().filter_map(|(key, document)| Some((key.to_string(), mark(document)?)));
-        let memory = Memory { version: VERSION, parent: self.parent.clone(), documents: documents.collect() };
+            self.documents.iter().map(|(key, document)| (key.to_string(), mark(document))).collect();
+        let memory = Memory { version: VERSION, parent: self.parent.clone(), documents };
         serde_json::to_vec(&memory).ok()
     }
 
@@ -52,27 +54,26 @@ impl Desired {
         let memory: Memory =
             remembered.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
         self.parent = memory.parent;
+        // If the parent is still this one, it was this one when they were put into the cache.
+        for document in self.documents.values_mut() {
+            document.ours = self.parent.is_some();
+        }
         for (name, mark) in memory.documents {
             let Some(key) = Key::parse(&name) else { continue };
-            // Not in the cache, but objects of it may be in the cluster still.
-            let nothing = || Document::new(now, Digest([0; 32]), Life::Orphan, None);
+            let document = self.documents.entry(key).or_insert_with(|| {
+                let lost = Reason::new(NOT_CACHED, "it was lost from the cache")
+                    .cure("the next look at Azure brings it again; until then its objects stay as they are");
+                Document::new(now, Digest([0; 32]), Life::Failed(lost), None)
+            });
+            document.ours = matches!(mark, Mark::Ours | Mark::Missing);
             match mark {
-                Mark::Ours | Mark::Missing => {
-                    if let Some(document) = self.documents.get_mut(&key) {
-                        document.ours = true;
-                        document.missing = u8::from(matches!(mark, Mark::Missing));
-                    }
-                }
+                Mark::Ours | Mark::Stranger => {}
+                Mark::Missing => document.missing = 1,
                 Mark::Withdrawing => {
-                    let document = self.documents.entry(key).or_insert_with(nothing);
                     document.enter(now, Life::Withdrawing(None));
                     document.due = Some(now.mono);
                 }
-                Mark::Orphan => {
-                    if let Some(document) = self.documents.get_mut(&key) {
-                        document.abandon(now);
-                    }
-                }
+                Mark::Orphan => document.abandon(now),
             }
         }
     }

@@ -232,12 +232,15 @@ fn a_document_that_the_cache_lost_is_fetched_again_and_never_withdrawn() {
     assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))));
     // The whole cache is lost; the memory is not.
     rig.restart(&[]);
-    assert_eq!((rig.state("a"), rig.cluster()), (None, None));
+    assert_eq!((rig.state("a"), rig.cluster()), (Some("failed"), None));
     rig.pass(30);
     assert!(matches!(rig.azure(), Some(Want::Pull { .. })));
     rig.list(vec![], None);
-    rig.list(vec![], None);
+    rig.list(vec![], Some(there("p")));
     assert_eq!(rig.cluster(), None);
+    assert_eq!(rig.azure(), Some(Want::Confirm(key("a"))), "its objects go by the rule, like any others");
+    rig.list(vec![head("a", 1)], None);
+    assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))));
 }
 
 #[test]

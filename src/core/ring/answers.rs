@@ -10,6 +10,7 @@ impl Core {
     pub(super) fn observed(&mut self, now: Now, rng: &mut dyn Random, result: Result<Facts, Outcome>) {
         let outcome = match result {
             Ok(facts) => {
+                self.observe_failed = false;
                 self.links[Endpoint::Kubernetes as usize].reached(now);
                 self.conditions.clear(Endpoint::Kubernetes.name());
                 match facts.check() {
@@ -24,7 +25,16 @@ impl Core {
             }
             Err(outcome) => outcome,
         };
-        self.observe_due = true;
+        if self.desired.is_some()
+            && let Outcome::Refused(reason) = outcome
+        {
+            // It refuses this look; documents may be served all the same.
+            let delay = self.settings.links[Endpoint::Kubernetes as usize].refused_delay(rng);
+            self.schedule.set(Timer::Observe, now.mono + delay);
+            self.links[Endpoint::Kubernetes as usize].refused_someone(now, reason.clone());
+            return self.conditions.raise(now, ABOUT_METADATA, reason);
+        }
+        (self.observe_due, self.observe_failed) = (true, true);
         if let Some(reason) = self.fail(now, rng, Endpoint::Kubernetes, outcome) {
             self.conditions.raise(now, Endpoint::Kubernetes.name(), reason);
         }
@@ -171,12 +181,20 @@ impl Core {
                 self.rejected[Scope::Arm as usize] = false;
                 self.links[Endpoint::Arm as usize].reached(now);
                 self.conditions.clear(Endpoint::Arm.name());
+                self.conditions.clear(ABOUT_TAGS);
                 self.memory.insert(port::DOCUMENT_TAGS, self.tags.arrived(tags));
                 let interval = self.settings.tags_interval;
                 self.schedule.set(Timer::Tags, now.mono + rng.between(interval, interval * 9 / 8));
             }
             Outcome::Unauthorized { reason, claims } => {
                 self.unauthorized(now, rng, Endpoint::Arm, Scope::Arm, reason, claims);
+            }
+            // It refuses tags; documents may be served all the same.
+            Outcome::Refused(reason) if self.desired.is_some() => {
+                let delay = self.settings.links[Endpoint::Arm as usize].refused_delay(rng);
+                self.schedule.set(Timer::Tags, now.mono + delay);
+                self.links[Endpoint::Arm as usize].refused_someone(now, reason.clone());
+                self.conditions.raise(now, ABOUT_TAGS, reason);
             }
             outcome => {
                 if let Some(reason) = self.fail(now, rng, Endpoint::Arm, outcome) {
@@ -257,4 +275,6 @@ const fn about_token(scope: Scope) -> &'static str {
 }
 
 const ABOUT_METADATA: &str = "metadata";
+/// Tags of the cluster's resource.
+pub(super) const ABOUT_TAGS: &str = "tags";
 const ABOUT_CLOCK: &str = "clock";

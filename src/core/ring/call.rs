@@ -6,6 +6,13 @@ use crate::core::token::Standing;
 impl Core {
     /// The next call to an endpoint that is free and has something to do.
     pub(super) fn call(&mut self, now: Now) -> Option<Action> {
+        // A look that fails again and again keeps nobody from enforcing.
+        if self.observe_failed
+            && let Some(action) = self.look_after_cluster(now)
+        {
+            self.observe_failed = false;
+            return Some(action);
+        }
         if self.observe_due && self.ready(Endpoint::Kubernetes, now) {
             self.observe_due = false;
             self.start(Endpoint::Kubernetes);

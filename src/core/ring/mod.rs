@@ -60,6 +60,8 @@ pub struct Core {
     patching: Option<BTreeMap<String, String>>,
     /// Desired state, where the scenario is on.
     desired: Option<Desired>,
+    /// The last look at the cluster failed: documents are next there.
+    observe_failed: bool,
     /// Tags went last: documents are next at ARM, and the other way round.
     tags_went: bool,
     anchors: Anchors,
@@ -111,6 +113,7 @@ impl Core {
                 let remembered = document(port::DOCUMENT_DESIRED);
                 Desired::restore(desired, &restored.desired, remembered, now, rng)
             }),
+            observe_failed: false,
             tags_went: false,
             anchors: Anchors::restore(document(port::DOCUMENT_CLOCK)),
             conditions: Conditions::default(),
@@ -323,6 +326,10 @@ impl Core {
         match endpoint {
             Endpoint::Kubernetes => self.observe_due = true,
             Endpoint::Login => self.scope_not_before = [None; 2],
+            // Tags that were refused wait on their own.
+            Endpoint::Arm if self.conditions.holds(answers::ABOUT_TAGS) => {
+                self.schedule.put(Timer::Tags, None)
+            }
             Endpoint::Arm => {}
             Endpoint::Ingest => {
                 self.outbox.hint();
