@@ -11,7 +11,7 @@ use super::signals;
 use super::status::Fixed;
 use super::tokens::Tokens;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::core::port::DOCUMENTS;
 use crate::core::{Backlog, Core, Now, Random, Reason, Restored};
 use crate::store::{self, Handle};
@@ -163,12 +163,14 @@ fn reloader(
             ("[store]", next.store != current.store),
             ("[control]", next.control != current.control),
             ("[cluster] id", next.cluster.id != current.cluster.id),
+            ("[desired] gitops", next.desired.gitops != current.desired.gitops),
         ];
         // What takes a restart stays as it runs, and is compared with that until then.
         let next = Config {
             store: current.store.clone(),
             control: current.control.clone(),
             cluster: current.cluster.clone(),
+            desired: config::Desired { gitops: current.desired.gitops, ..next.desired },
             ..next
         };
         let reloaded = Reloaded {

@@ -200,3 +200,85 @@ fn compliance(compliance: Compliance) -> &'static str {
         Compliance::Unknown => "nobody in the cluster looks after it",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::document::{ObjectRef, ObjectStatus};
+
+    fn document() -> DocumentStatus {
+        DocumentStatus {
+            document: "flux/fleet".into(),
+            state: "verified".into(),
+            since: "2026-11-23T01:55:00Z".into(),
+            digest: "00".repeat(32),
+            reason: None,
+            next_try_seconds: Some(120),
+            picture: Some(Picture {
+                compliance: Compliance::Compliant,
+                source_revision: Some("main@sha1:0011".into()),
+                statuses: vec![ObjectStatus {
+                    kind: "Kustomization".into(),
+                    namespace: "cluster-config".into(),
+                    name: "fleet-apps".into(),
+                    compliance: Compliance::Compliant,
+                    ready: None,
+                }],
+            }),
+        }
+    }
+
+    fn desired(documents: Vec<DocumentStatus>) -> Desired {
+        let time = "2026-11-23T02:00:00Z".to_owned();
+        Desired { version: 1, last_pull: Some(time.clone()), time, on: true, documents }
+    }
+
+    #[test]
+    fn each_document_has_a_line_and_what_is_wrong_with_it_stands_under_it() {
+        let failed = DocumentStatus {
+            document: "flux/odd".into(),
+            state: "failed".into(),
+            reason: Some(Reason::new("UnknownValue", "sourceKind is \u{1b}[2Jodd").cure("mend it in Azure")),
+            picture: None,
+            ..document()
+        };
+        let text = screen(&desired(vec![document(), failed]));
+        for line in [
+            "flux/fleet                     verified for 5 min, compliant at main@sha1:0011",
+            "flux/odd                       failed for 5 min",
+            "    sourceKind is \\u{1b}[2Jodd (UnknownValue)",
+            "    next step: mend it in Azure",
+            "    tried again in 2 min",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n---\n{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_wanted_and_nothing_asked_for_are_told_apart() {
+        assert!(screen(&desired(Vec::new())).contains("Nothing is wanted."));
+        let off = Desired { on: false, ..desired(Vec::new()) };
+        assert!(screen(&off).contains("arclet connect --gitops"), "{}", screen(&off));
+        let never = Desired { last_pull: None, ..desired(Vec::new()) };
+        assert!(screen(&never).starts_with("Azure was not listed whole since the service started"));
+    }
+
+    #[test]
+    fn one_document_is_shown_with_its_objects_and_what_is_wanted() {
+        let made = ObjectRef {
+            api_version: "kustomize.toolkit.fluxcd.io/v1".into(),
+            kind: "Kustomization".into(),
+            namespace: Some("cluster-config".into()),
+            name: "fleet-apps".into(),
+            uid: Some("1".into()),
+        };
+        let wanted = serde_json::json!({"properties": {"suspend": false}});
+        let text = one(&DesiredDocument { status: document(), wanted: Some(wanted), objects: vec![made] });
+        assert!(text.contains("  Kustomization cluster-config/fleet-apps: compliant\n"), "{text}");
+        assert!(text.contains("Made by arclet: 1 object\n"), "{text}");
+        assert!(
+            text.contains("  Kustomization cluster-config/fleet-apps (kustomize.toolkit.fluxcd.io/v1)\n")
+        );
+        assert!(text.contains("    \"suspend\": false\n"), "{text}");
+    }
+}

@@ -86,6 +86,7 @@ impl Shown {
         let down = |link: &LinkStatus| link.state != "up" && link.state != "unknown";
         self.why_not_agent.is_some()
             || !self.status.conditions.is_empty()
+            || self.status.desired.as_ref().is_some_and(|desired| desired.failed > 0)
             || self.status.links.iter().any(down)
     }
 }

@@ -124,3 +124,22 @@ fn a_dead_agents_last_word_is_marked_as_such() {
     assert!(text.starts_with("THE SERVICE DOES NOT ANSWER. This is its last word, 10 min old.\n"), "{text}");
     assert!(!text.contains("process 123"), "a dead process has no id");
 }
+
+#[test]
+fn desired_state_has_a_line_and_a_failure_of_it_is_something_to_act_on() {
+    let mut shown = well();
+    let desired = DesiredSummary {
+        last_pull: Some("2026-11-23T01:57:00Z".into()),
+        documents: 3,
+        enforced: 3,
+        failed: 0,
+    };
+    shown.status.desired = Some(desired.clone());
+    assert!(!shown.needs_attention());
+    let line = "Desired    3 documents, 3 enforced; Azure was last listed 3 min ago";
+    assert!(screen(&shown).lines().any(|l| l == line), "{}", screen(&shown));
+    shown.status.desired = Some(DesiredSummary { last_pull: None, enforced: 2, failed: 1, ..desired });
+    assert!(shown.needs_attention());
+    let line = "Desired    3 documents, 2 enforced, 1 failed (arclet desired says why); Azure was not listed since the start";
+    assert!(screen(&shown).lines().any(|l| l == line), "{}", screen(&shown));
+}
