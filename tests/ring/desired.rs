@@ -43,15 +43,20 @@ fn branch(rig: &Rig, name: &str) -> Option<String> {
     Some(source(rig, name)?["spec"]["ref"]["branch"].as_str()?.to_owned())
 }
 
+fn apps(rig: &Rig, name: &str) -> Option<Value> {
+    rig.k3s.object((KUSTOMIZATION.0, KUSTOMIZATION.1, "cluster-config", &format!("{name}-apps")))
+}
+
+/// The last object of the document is there, and the first one as it is wanted.
 fn enforced(rig: &Rig, name: &str, wanted: &str) {
-    eventually(&format!("{name} at {wanted}"), || (branch(rig, name)? == wanted).then_some(()));
+    eventually(&format!("{name} at {wanted}"), || {
+        (branch(rig, name)? == wanted && apps(rig, name).is_some()).then_some(())
+    });
 }
 
 fn gone(rig: &Rig, name: &str) {
     eventually(&format!("the end of {name}"), || {
-        let apps =
-            rig.k3s.object((KUSTOMIZATION.0, KUSTOMIZATION.1, "cluster-config", &format!("{name}-apps")));
-        (source(rig, name).is_none() && apps.is_none()).then_some(())
+        (source(rig, name).is_none() && apps(rig, name).is_none()).then_some(())
     });
 }
 
@@ -80,9 +85,6 @@ fn what_azure_wants_comes_into_the_cluster_changes_with_azure_and_goes_with_azur
     let mut agent = rig.start();
     put(&rig, "fleet", "main");
     enforced(&rig, "fleet", "main");
-    eventually("its kustomization", || {
-        rig.k3s.object((KUSTOMIZATION.0, KUSTOMIZATION.1, "cluster-config", "fleet-apps"))
-    });
     put(&rig, "fleet", "release");
     enforced(&rig, "fleet", "release");
     assert!(rig.azure.delete_flux(&cluster_id("k3s-1"), "fleet"));
