@@ -11,7 +11,7 @@ use arclet::azure::resources::{ClusterChange, NewCluster, TagOperation};
 use arclet::azure::token_cache::account;
 use arclet::azure::{Cloud, Credential, Identity, ResourceId, TokenCache};
 use arclet::clock::Clock;
-use arclet::core::document::{Digest, Key, Kind, Listing, Parent};
+use arclet::core::document::{Digest, Key, Kind, Kinds, Listing, Needs, Parent};
 use arclet::core::{Outcome, Scope, Stream};
 use arclet::http::{Client, Options, Roots};
 use arclet::scenario::columns;
@@ -472,10 +472,15 @@ impl Wanted {
 
     fn listing(&self) -> Result<Listing, Outcome> {
         let (arm, cluster) = (self.rig.arm(), id("k3s-1"));
-        let source = Resources { arm: &arm, cluster: &cluster, token: &self.token };
+        let source = Resources {
+            arm: &arm,
+            cluster: &cluster,
+            kinds: Kinds::default().and(Kind::Flux),
+            token: &self.token,
+        };
         listing(&source, true, &mut |_, digest, content| {
             assert_eq!(digest, Digest::of(content));
-            Ok(())
+            Ok(Needs::NONE)
         })
     }
 

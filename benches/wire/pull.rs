@@ -10,6 +10,7 @@ use arclet::azure::identity::ClientSecret;
 use arclet::azure::{Cloud, Credential, Identity, ResourceId};
 use arclet::clock::Clock;
 use arclet::core::Scope;
+use arclet::core::document::{Kind, Kinds, Needs};
 use arclet::http::{Client, Options, Roots};
 use azure_standin::{Azure, DEVICE, TENANT, cluster_id};
 use serde_json::{Value, json};
@@ -49,10 +50,11 @@ pub fn measure() -> Pulls {
 
     let arm = Arm::new(&format!("https://localhost:{}", relay.port()), client);
     let cluster = ResourceId::parse(&cluster_id("k3s-1")).expect("an id");
-    let source = Resources { arm: &arm, cluster: &cluster, token: &token };
+    let source =
+        Resources { arm: &arm, cluster: &cluster, kinds: Kinds::default().and(Kind::Flux), token: &token };
     let pull = |parent| {
         let before = relay.passed();
-        let heads = listing(&source, parent, &mut |_, _, _| Ok(())).expect("a listing").heads;
+        let heads = listing(&source, parent, &mut |_, _, _| Ok(Needs::default())).expect("a listing").heads;
         assert_eq!(heads.len(), CONFIGURATIONS);
         relay.passed().since(before)
     };

@@ -3,8 +3,11 @@
 //! A trait, so that the pump can be tested with a world that stalls, lies and panics. Calls run on [`super::workers`];
 //! none of them retries, waits or caches: that is the core's business.
 
+use super::supply::{Fetched, Held};
 use crate::azure::Token;
-use crate::core::document::{Confirmation, Digest, Enforced, Key, Listing, ObjectRef, Withdrawn};
+use crate::core::document::{
+    Confirmation, Digest, Enforced, Key, Listing, Needs, ObjectRef, Supply, Withdrawn,
+};
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::scenario::metadata::Facts;
 use std::collections::BTreeMap;
@@ -30,13 +33,28 @@ pub trait Calls: Send + Sync {
     /// Arm: whether a document is really gone, and whether the cluster's resource is still the same one.
     fn confirm(&self, key: &Key, token: &str) -> Result<Confirmation, Outcome>;
 
-    /// Kubernetes: puts a document's objects into the cluster. `noted` is what was made for it before; `note` makes a new
+    /// No endpoint: what a document needs beside itself.
+    fn needs(&self, key: &Key, content: &[u8]) -> Needs;
+
+    /// [`Supply::endpoint`]: fetches what a document needs. `held` is what the cache has of it; the token is that of
+    /// [`Supply::scope`].
+    fn supply(
+        &self,
+        key: &Key,
+        content: &[u8],
+        supply: Supply,
+        held: Option<&[u8]>,
+        token: Option<&str>,
+    ) -> Result<Fetched, Outcome>;
+
+    /// Kubernetes: puts a document's objects into the cluster. `held` is what the cache has of what it needs, `noted` what was made for it before; `note` makes a new
     /// list of it durable before anything is made. Returns with what came of it the list as it is then.
     fn enforce(
         &self,
         key: &Key,
         content: &[u8],
         digest: Digest,
+        held: &Held,
         noted: &[ObjectRef],
         note: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome>;
@@ -49,7 +67,7 @@ pub trait Calls: Send + Sync {
     fn forget(&self, endpoint: Endpoint);
 }
 
-/// Makes a document durable: its key, digest and content.
-pub type Keep<'a> = dyn FnMut(&Key, Digest, &[u8]) -> Result<(), Reason> + 'a;
+/// Makes a document durable: its key, digest and content. Returns with what it needs.
+pub type Keep<'a> = dyn FnMut(&Key, Digest, &[u8]) -> Result<Needs, Reason> + 'a;
 /// Makes the list of a document's objects durable.
 pub type Note<'a> = dyn FnMut(&[ObjectRef]) -> Result<(), Reason> + 'a;

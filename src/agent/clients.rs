@@ -5,12 +5,15 @@
 //! refused is made anew from its files the next time.
 
 use super::calls::{Calls, Keep, Note};
+use super::supply::{Fetched, Held};
 use crate::azure::arm::{Arm, TagOperation};
 use crate::azure::ingest::Ingest;
 use crate::azure::{Cloud, Identity, ResourceId, Token, desired, token_cache};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::core::document::{Confirmation, Digest, Enforced, Key, Kind, Listing, ObjectRef, Withdrawn};
+use crate::core::document::{
+    Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Supply, Withdrawn,
+};
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::device;
 use crate::http;
@@ -120,7 +123,8 @@ impl Calls for Clients {
 
     fn pull(&self, parent: bool, token: &str, keep: &mut Keep<'_>) -> Result<Listing, Outcome> {
         let (arm, id) = self.resource_manager()?;
-        let source = desired::Resources { arm: &arm, cluster: &id, token };
+        let source =
+            desired::Resources { arm: &arm, cluster: &id, kinds: self.config.desired.kinds(), token };
         desired::listing(&source, parent, keep)
     }
 
@@ -129,11 +133,33 @@ impl Calls for Clients {
         arm.confirm(&id, key, token)
     }
 
+    fn needs(&self, key: &Key, _content: &[u8]) -> Needs {
+        match key.kind {
+            Kind::Flux | Kind::Extension => Needs::default(),
+        }
+    }
+
+    fn supply(
+        &self,
+        _key: &Key,
+        _content: &[u8],
+        supply: Supply,
+        _held: Option<&[u8]>,
+        _token: Option<&str>,
+    ) -> Result<Fetched, Outcome> {
+        match supply {
+            Supply::Secrets | Supply::Chart | Supply::Versions => {
+                Ok(Fetched::Kept { asked: false, trouble: None })
+            }
+        }
+    }
+
     fn enforce(
         &self,
         key: &Key,
         content: &[u8],
         digest: Digest,
+        _held: &Held,
         noted: &[ObjectRef],
         note: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
@@ -141,6 +167,9 @@ impl Calls for Clients {
         let served = client.served()?;
         let objects = match key.kind {
             Kind::Flux => gitops::render(content, &served),
+            Kind::Extension => {
+                Err(Reason::new("NotSupported", "this version of arclet installs no extensions"))
+            }
         };
         let objects = match objects {
             Ok(objects) => objects,
@@ -170,6 +199,7 @@ impl Calls for Clients {
             Endpoint::Login => self.login.forget(),
             Endpoint::Arm => self.arm.forget(),
             Endpoint::Ingest => self.ingest.forget(),
+            Endpoint::Vault | Endpoint::Registry => {}
         }
         if endpoint != Endpoint::Kubernetes {
             self.azure.forget();
@@ -217,7 +247,9 @@ pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
         config::Identity::ArcServer { endpoint } => host(endpoint),
         _ => of(|c| &c.login),
     };
-    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint)]
+    // An endpoint without a host is not shown.
+    let none = String::new;
+    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), none(), none()]
 }
 
 /// Something that is made when it is first needed, and anew after it was forgotten.

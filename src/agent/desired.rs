@@ -8,7 +8,7 @@
 
 use super::calls::Calls;
 use super::pump::answer;
-use crate::core::document::{Digest, Enforced, Key, Listing, NOT_CACHED, ObjectRef, Withdrawn};
+use crate::core::document::{Digest, Enforced, Key, Kinds, Listing, NOT_CACHED, Needs, ObjectRef, Withdrawn};
 use crate::core::{Outcome, Reason};
 use crate::store::{Answer, Handle, StoreError};
 use std::collections::BTreeMap;
@@ -16,20 +16,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The documents that the store's cache holds.
 pub struct Documents {
-    store: Handle,
-    /// By the digest of what is in the cache: what a listing brings is written only when it differs.
-    known: Mutex<BTreeMap<Key, Digest>>,
+    pub(super) store: Handle,
+    /// By the digest of what is in the cache: what a listing brings is written only when it differs. And what it needs.
+    known: Mutex<BTreeMap<Key, (Digest, Needs)>>,
 }
 
 impl Documents {
-    /// Reads what the cache holds. What cannot be read any more is not there: the next listing brings it again.
-    pub async fn restore(store: Handle) -> Documents {
+    /// Reads what the cache holds of the kinds that are on. What cannot be read any more is not there: the next listing brings it again.
+    pub async fn restore(store: Handle, kinds: Kinds, world: &dyn Calls) -> Documents {
         let mut known = BTreeMap::new();
         for name in answer(store.doc_list(WANTED.to_owned())).await.unwrap_or_default() {
-            let Some(key) = name.strip_prefix(WANTED).and_then(Key::parse) else { continue };
+            let key = name.strip_prefix(WANTED).and_then(Key::parse);
+            let Some(key) = key.filter(|key| kinds.has(key.kind)) else { continue };
             match answer(store.doc_get(name)).await {
                 Ok(Some(content)) => {
-                    known.insert(key, Digest::of(&content));
+                    let needs = world.needs(&key, &content);
+                    known.insert(key, (Digest::of(&content), needs));
                 }
                 Ok(None) => {
                     log::warn!("desired state: {key} is lost; the next look at Azure brings it again")
@@ -41,19 +43,20 @@ impl Documents {
     }
 
     /// What the cache holds, for the core's start.
-    pub fn heads(&self) -> Vec<(Key, Digest)> {
-        self.known().iter().map(|(key, digest)| (key.clone(), *digest)).collect()
+    pub fn heads(&self) -> Vec<(Key, Digest, Needs)> {
+        self.known().iter().map(|(key, (digest, needs))| (key.clone(), *digest, *needs)).collect()
     }
 
     /// Lists the source; what is new or changed is durably in the cache when this returns.
     pub fn pull(&self, world: &dyn Calls, parent: bool, token: &str) -> Result<Listing, Outcome> {
         world.pull(parent, token, &mut |key, digest, content| {
-            if self.known().get(key) == Some(&digest) {
-                return Ok(());
+            if let Some((_, needs)) = self.known().get(key).filter(|(known, _)| *known == digest) {
+                return Ok(*needs);
             }
             wait(self.store.doc_put(wanted(key), content.to_vec(), false))?;
-            self.known().insert(key.clone(), digest);
-            Ok(())
+            let needs = world.needs(key, content);
+            self.known().insert(key.clone(), (digest, needs));
+            Ok(needs)
         })
     }
 
@@ -69,8 +72,10 @@ impl Documents {
         };
         let digest = Digest::of(&content);
         let mut noted = before.clone();
-        let (enforced, after) = world
-            .enforce(key, &content, digest, &before, &mut |objects| self.note(key, &mut noted, objects))?;
+        let (enforced, after) =
+            world.enforce(key, &content, digest, &self.held(key), &before, &mut |objects| {
+                self.note(key, &mut noted, objects)
+            })?;
         // An object whose UID is not noted is recognised by its label and annotation: this failing loses nothing.
         if let Err(reason) = self.note(key, &mut noted, &after) {
             return Ok(Enforced::Failed(reason));
@@ -88,6 +93,7 @@ impl Documents {
         if outcome == Withdrawn::Gone {
             // What is wanted goes first: between the two there is nothing wanted and a list of objects that are not there.
             let gone = wait(self.store.doc_remove(wanted(key)))
+                .and_then(|()| self.drop_supplies(key))
                 .and_then(|()| wait(self.store.doc_remove(format!("{MADE}{key}"))));
             if let Err(reason) = gone {
                 return Ok(Withdrawn::Failed(reason));
@@ -131,13 +137,13 @@ impl Documents {
             .cure("the next look at Azure brings it again; until then its objects stay as they are")
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Key, Digest>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Key, (Digest, Needs)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The name of what is wanted in the store.
-fn wanted(key: &Key) -> String {
+pub(super) fn wanted(key: &Key) -> String {
     format!("{WANTED}{key}")
 }
 
@@ -145,7 +151,7 @@ const WANTED: &str = "desired/";
 const MADE: &str = "made/";
 
 /// Waits for the store's thread. For workers: never on the runtime's own thread.
-fn wait<T>(asked: Answer<T>) -> Result<T, Reason> {
+pub(super) fn wait<T>(asked: Answer<T>) -> Result<T, Reason> {
     match asked.blocking_recv() {
         Ok(result) => result.map_err(|error: StoreError| error.into()),
         Err(_) => Err(Reason::new("StoreGone", "the store's thread has ended")),

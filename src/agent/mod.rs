@@ -38,6 +38,7 @@ mod settle;
 mod signals;
 mod start;
 mod status;
+pub mod supply;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -280,6 +280,19 @@ impl Pump {
                     |result| Done::Tell(Input::Withdrawn { key, result }),
                 );
             }
+            Action::Supply { key, supply } => {
+                let token = supply.scope().map(|scope| self.parts.tokens.get(scope).ok_or_else(no_token));
+                let documents = Arc::clone(&self.parts.documents);
+                let asked = key.clone();
+                self.call(
+                    supply.endpoint(),
+                    move |world| {
+                        let token = token.transpose()?;
+                        documents.supply(world, &asked, supply, token.as_ref().map(|token| token.as_str()))
+                    },
+                    move |result| Done::Tell(Input::Supplied { key, supply, result }),
+                );
+            }
             Action::Deliver { lane, stream, max_records, max_bytes } => {
                 let order = Order {
                     lane,

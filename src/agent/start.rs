@@ -1,6 +1,7 @@
 //! From the command line to a running pump, in the order in which things may fail.
 
 use super::ack_log::AckLog;
+use super::calls::Calls;
 use super::clients::{self, Clients};
 use super::control;
 use super::desired::Documents;
@@ -100,9 +101,10 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
         }
     }
     let tokens = Tokens::restore(document(DOCUMENT_TOKENS).await, clients::account(config), clock.clone());
+    let calls: Arc<dyn Calls> = Arc::new(Clients::new(config, clock.clone()));
     let stats = answer(store.stats()).await.unwrap_or_default();
     let losses = answer(store.unreported_losses()).await.unwrap_or_default();
-    let documents_of_azure = Documents::restore(store.clone()).await;
+    let documents_of_azure = Documents::restore(store.clone(), config.desired.kinds(), calls.as_ref()).await;
     let restored = Restored {
         desired: documents_of_azure.heads(),
         boot: clock.boot(),
@@ -117,7 +119,7 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
     Ok(Parts {
         core,
         rng,
-        calls: Arc::new(Clients::new(config, clock.clone())),
+        calls,
         documents: Arc::new(documents_of_azure),
         store,
         tokens,

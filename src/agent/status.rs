@@ -2,7 +2,7 @@
 //!
 //! Pure: everything comes in as an argument, nothing is asked and nothing is written here.
 
-use crate::core::port::{DocumentView, View};
+use crate::core::port::{DocumentView, LinkView, View};
 use crate::core::{Endpoint, Lane, Now, Reason, Stream};
 use crate::status::{
     ClockStatus, ClusterStatus, Condition, Desired, DesiredSummary, DocumentStatus, LaneStatus, LinkStatus,
@@ -69,7 +69,8 @@ pub fn document(
         .chain(view.conditions.into_iter().map(|c| (c.since, c.about, c.reason)))
         .map(|(since, about, reason)| Condition { since: at.text_of(since), about, reason })
         .collect();
-    let links = view.links.into_iter().map(|link| LinkStatus {
+    let used = |link: &LinkView| !fixed.hosts[link.endpoint as usize].is_empty();
+    let links = view.links.into_iter().filter(used).map(|link| LinkStatus {
         endpoint: link.endpoint,
         host: fixed.hosts[link.endpoint as usize].clone(),
         state: link.state.to_owned(),
@@ -212,7 +213,7 @@ mod tests {
         Fixed {
             started: Now { mono: Mono(0), wall_ms: 0 },
             cluster: "/subscriptions/s".into(),
-            hosts: ["k", "l", "a", "i"].map(String::from),
+            hosts: ["k", "l", "a", "i", "", ""].map(String::from),
             quotas: [1, 2, 3, 4, 5],
             store_notes: Vec::new(),
         }

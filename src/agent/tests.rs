@@ -8,10 +8,13 @@ use super::publish::Publisher;
 use super::pump::{Parts, Pump, Reloaded};
 use super::signals::Asked;
 use super::status::Fixed;
+use super::supply::{Fetched, Held};
 use super::tokens::Tokens;
 use crate::azure::Token;
 use crate::clock::Clock;
-use crate::core::document::{Confirmation, Digest, Enforced, Key, Listing, ObjectRef, Parent, Withdrawn};
+use crate::core::document::{
+    Confirmation, Digest, Enforced, Key, Kinds, Listing, Needs, ObjectRef, Parent, Supply, Withdrawn,
+};
 use crate::core::{
     Core, Endpoint, Outcome, Profile, Random, Reason, Restored, Scope, Settings, Stream, link,
 };
@@ -114,11 +117,28 @@ impl Calls for World {
         Ok(Confirmation { gone: false, parent: Parent::Gone })
     }
 
+    fn needs(&self, _: &Key, _: &[u8]) -> Needs {
+        Needs::default()
+    }
+
+    fn supply(
+        &self,
+        _: &Key,
+        _: &[u8],
+        supply: Supply,
+        _: Option<&[u8]>,
+        _: Option<&str>,
+    ) -> Result<Fetched, Outcome> {
+        self.enter(supply.endpoint());
+        Ok(Fetched::Kept { asked: true, trouble: None })
+    }
+
     fn enforce(
         &self,
         _: &Key,
         _: &[u8],
         _: Digest,
+        _: &Held,
         _: &[ObjectRef],
         _: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
@@ -158,7 +178,7 @@ impl Running {
         settings.heartbeat_interval = Duration::from_millis(20);
         settings.metadata_interval = Duration::from_millis(20);
         let soon = Duration::from_millis(20);
-        settings.links = [link::Config::try_new(soon, soon, soon).unwrap(); 4];
+        settings.links = [link::Config::try_new(soon, soon, soon).unwrap(); Endpoint::ALL.len()];
         let options = store::Options {
             dir: dir.join("store"),
             quotas: [8 << 20; 5],
@@ -183,11 +203,12 @@ impl Running {
                 let fixed = Fixed {
                     started: now,
                     cluster: "/subscriptions/s".into(),
-                    hosts: ["k", "l", "a", "i"].map(String::from),
+                    hosts: ["k", "l", "a", "i", "v", "r"].map(String::from),
                     quotas: [1; 5],
                     store_notes: Vec::new(),
                 };
-                let documents = Arc::new(Documents::restore(store.clone()).await);
+                let documents =
+                    Arc::new(Documents::restore(store.clone(), Kinds::all(), world.as_ref()).await);
                 let parts = Parts {
                     core,
                     rng,

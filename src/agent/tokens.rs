@@ -26,7 +26,7 @@ impl Tokens {
     pub fn validities(&self) -> Vec<(Scope, Validity)> {
         let now = self.clock.now().mono;
         let left = |scope| Some((scope, self.cache.validity(scope, now)?));
-        [Scope::Arm, Scope::Monitor].into_iter().filter_map(left).collect()
+        Scope::ALL.into_iter().filter_map(left).collect()
     }
 
     /// Keeps a token that has just come; it replaces the one of its scope.

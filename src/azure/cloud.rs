@@ -17,21 +17,23 @@ pub struct Cloud {
     pub arm_scope: String,
     /// What to ask tokens for Logs Ingestion with.
     pub monitor_scope: String,
+    /// What to ask tokens for Key Vault with.
+    pub vault_scope: String,
 }
 
-/// name, login, arm, ARM scope, monitor scope
-type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
+/// name, login, arm, ARM scope, monitor scope, vault scope
+type Row = [&'static str; 6];
 
 impl Cloud {
     /// A cloud by the name that the Azure CLI gives it, in any case.
     pub fn by_name(name: &str) -> Result<Cloud, Reason> {
-        let row = CLOUDS.iter().find(|row| row.0.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let known: Vec<&str> = CLOUDS.iter().map(|row| row.0).collect();
+        let row = CLOUDS.iter().find(|row| row[0].eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let known: Vec<&str> = CLOUDS.iter().map(|row| row[0]).collect();
             Reason::new("UnknownCloud", format!("there is no cloud named {name:?}"))
                 .cure(format!("use one of {}, or give the addresses of your own", known.join(", ")))
         })?;
-        let mut cloud = Cloud::custom(row.1, row.2, row.3, row.4);
-        cloud.name = row.0.to_owned();
+        let mut cloud = Cloud::custom(row[1], row[2], row[3], row[4]);
+        (cloud.name, cloud.vault_scope) = (row[0].to_owned(), row[5].to_owned());
         Ok(cloud)
     }
 
@@ -44,6 +46,7 @@ impl Cloud {
             arm: base(arm),
             arm_scope: arm_scope.to_owned(),
             monitor_scope: monitor_scope.to_owned(),
+            vault_scope: CLOUDS[0][5].to_owned(),
         }
     }
 
@@ -52,6 +55,7 @@ impl Cloud {
         match scope {
             Scope::Arm => &self.arm_scope,
             Scope::Monitor => &self.monitor_scope,
+            Scope::Vault => &self.vault_scope,
         }
     }
 
@@ -64,27 +68,30 @@ impl Cloud {
 
 /// The public cloud as its own clients use it; the others after the documentation and the Python SDK's tables.
 const CLOUDS: [Row; 3] = [
-    (
+    [
         "AzureCloud",
         "https://login.microsoftonline.com",
         "https://management.azure.com",
         "https://management.azure.com/.default",
         "https://monitor.azure.com/.default",
-    ),
-    (
+        "https://vault.azure.net/.default",
+    ],
+    [
         "AzureUSGovernment",
         "https://login.microsoftonline.us",
         "https://management.usgovcloudapi.net",
         "https://management.core.usgovcloudapi.net/.default",
         "https://monitor.azure.us/.default",
-    ),
-    (
+        "https://vault.usgovcloudapi.net/.default",
+    ],
+    [
         "AzureChinaCloud",
         "https://login.partner.microsoftonline.cn",
         "https://management.chinacloudapi.cn",
         "https://management.chinacloudapi.cn/.default",
         "https://monitor.azure.cn/.default",
-    ),
+        "https://vault.azure.cn/.default",
+    ],
 ];
 
 #[cfg(test)]

@@ -114,8 +114,7 @@ impl TokenCache {
         for token in saved.tokens {
             let left =
                 |then: u64| Duration::from_millis(then.saturating_sub(saved.mono).saturating_sub(elapsed));
-            let Some(scope) = [Scope::Arm, Scope::Monitor].into_iter().find(|s| *s as u8 == token.scope)
-            else {
+            let Some(scope) = Scope::ALL.into_iter().find(|s| *s as u8 == token.scope) else {
                 continue;
             };
             let expires = now + left(token.expires);

@@ -16,6 +16,7 @@ pub use credential::CredentialFile;
 pub use error::{Error, Errors, Kind};
 
 use crate::azure::ResourceId;
+use crate::core::document::{self, Kinds};
 use crate::core::settings::{DesiredSettings, Profile, Settings};
 use crate::core::{Endpoint, Lane, link};
 use section::{Reader, Section, line_of};
@@ -183,6 +184,14 @@ pub struct Desired {
     pub enforce_interval: Duration,
 }
 
+impl Desired {
+    /// Which documents are wanted.
+    pub fn kinds(&self) -> Kinds {
+        let on = [(self.gitops, document::Kind::Flux)];
+        on.into_iter().filter(|(on, _)| *on).fold(Kinds::default(), |kinds, (_, kind)| kinds.and(kind))
+    }
+}
+
 /// The durable store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
@@ -258,9 +267,11 @@ impl Config {
         settings.tags = self.report.tags;
         settings.tags_interval = self.report.tags_interval;
         settings.allowance = self.report.allowance;
-        settings.desired = self.desired.gitops.then_some(DesiredSettings {
+        settings.desired = (self.desired.kinds() != Kinds::default()).then(|| DesiredSettings {
             pull_interval: self.desired.pull_interval,
             enforce_interval: self.desired.enforce_interval,
+            kinds: self.desired.kinds(),
+            vault: false,
         });
         if let Some(retry) = self.retry {
             settings.links = [retry; Endpoint::ALL.len()];

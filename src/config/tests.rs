@@ -195,7 +195,10 @@ fn retry_settings_reach_every_link() {
     let with = |more: &str| parse(&format!("{MINIMAL}\n[retry]\n{more}"));
     let config = with("first = \"50ms\"\nlongest = \"200ms\"\nrefused = \"1s\"\n").unwrap();
     let ms = Duration::from_millis;
-    assert_eq!(config.settings("1").links, [link::Config::try_new(ms(50), ms(200), ms(1000)).unwrap(); 4]);
+    assert_eq!(
+        config.settings("1").links,
+        [link::Config::try_new(ms(50), ms(200), ms(1000)).unwrap(); Endpoint::ALL.len()]
+    );
     assert_eq!(parse(MINIMAL).unwrap().settings("1"), Settings::of(Profile::Default, "1"));
     assert_eq!(with("longest = \"500ms\"").unwrap_err()[0].key, "retry.longest");
     assert_eq!(with("first = \"2s\"\nrefused = \"1s\"").unwrap_err()[0].key, "retry.refused");

@@ -3,7 +3,7 @@
 //! A document is one resource of Azure that says how the cluster is to be (a fluxConfiguration). Only its name and its
 //! digest pass through the core; its content goes from the source into the store's cache and from there to the cluster.
 
-use super::Reason;
+use super::{Endpoint, Reason, Scope};
 use serde::{Deserialize, Serialize};
 
 /// What sort of document.
@@ -13,17 +13,42 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// `Microsoft.KubernetesConfiguration/fluxConfigurations`.
     Flux = 0,
+    /// `Microsoft.KubernetesConfiguration/extensions`.
+    Extension = 1,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 1] = [Kind::Flux];
+    pub const ALL: [Kind; 2] = [Kind::Flux, Kind::Extension];
 
     /// The kind's name in the store, in labels and in output.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Flux => "flux",
+            Kind::Extension => "extension",
         }
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// With one more.
+    #[must_use]
+    pub const fn and(self, kind: Kind) -> Kinds {
+        Kinds(self.0 | 1 << kind as u8)
+    }
+
+    /// Whether it is among them.
+    pub const fn has(self, kind: Kind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    /// All there are.
+    pub fn all() -> Kinds {
+        Kind::ALL.into_iter().fold(Kinds::default(), Kinds::and)
     }
 }
 
@@ -83,6 +108,91 @@ impl std::fmt::Debug for Digest {
     }
 }
 
+/// What a document may need beside itself: fetched from elsewhere and kept in the store's cache before it is used, so that
+/// nothing that the cluster is to have waits for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Supply {
+    /// Secrets, from the Key Vault.
+    Secrets = 0,
+    /// The chart of an extension, from a registry.
+    Chart = 1,
+    /// Which versions of an extension's type there are, from ARM.
+    Versions = 2,
+}
+
+impl Supply {
+    /// All supplies, in the order of their numbers.
+    pub const ALL: [Supply; 3] = [Supply::Secrets, Supply::Chart, Supply::Versions];
+
+    /// The supply's name in the store and in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Supply::Secrets => "secrets",
+            Supply::Chart => "chart",
+            Supply::Versions => "versions",
+        }
+    }
+
+    /// Who has it.
+    pub const fn endpoint(self) -> Endpoint {
+        match self {
+            Supply::Secrets => Endpoint::Vault,
+            Supply::Chart => Endpoint::Registry,
+            Supply::Versions => Endpoint::Arm,
+        }
+    }
+
+    /// The token that asking for it takes.
+    pub const fn scope(self) -> Option<Scope> {
+        match self {
+            Supply::Secrets => Some(Scope::Vault),
+            Supply::Chart => None,
+            Supply::Versions => Some(Scope::Arm),
+        }
+    }
+}
+
+/// A set of supplies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// Nothing.
+    pub const NONE: Needs = Needs(0);
+
+    /// With one more.
+    #[must_use]
+    pub const fn and(self, supply: Supply) -> Needs {
+        Needs(self.0 | 1 << supply as u8)
+    }
+
+    /// Whether it is among them.
+    pub const fn has(self, supply: Supply) -> bool {
+        self.0 & 1 << supply as u8 != 0
+    }
+}
+
+/// What came of fetching a supply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Supplied {
+    /// Whoever has it was asked: the cache alone did not answer.
+    pub asked: bool,
+    /// The cache has something else now than before.
+    pub changed: bool,
+    /// Why it, or a part of it, cannot be had for this document, while others can: a secret that is missing or has expired,
+    /// a chart that is not the one that was promised. What the cache had stays.
+    pub trouble: Option<Reason>,
+}
+
+/// Codes of [`Enforced::Failed`] that say: a supply is not in the cache yet. It is under way; nothing is wrong so far.
+pub const WAITS_FOR_SUPPLY: [&str; 2] = [SECRET_NOT_FETCHED, CHART_NOT_FETCHED];
+/// A secret that the vault is to give.
+pub const SECRET_NOT_FETCHED: &str = "SecretNotFetched";
+/// A chart that a registry is to give.
+pub const CHART_NOT_FETCHED: &str = "ChartNotFetched";
+
 /// One document in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -92,8 +202,9 @@ pub struct Head {
     pub digest: Digest,
     /// Azure is deleting it (`provisioningState` is `Deleting`).
     pub leaving: bool,
-    /// Its content is in the store's cache durably, under this digest; or why not (the older content is still there).
-    pub stored: Result<(), Reason>,
+    /// Its content is in the store's cache durably, under this digest, and needs these; or why not (the older content is
+    /// still there).
+    pub stored: Result<Needs, Reason>,
 }
 
 /// The resource that the documents belong to: the connected cluster.
@@ -228,7 +339,15 @@ mod tests {
         let key = Key::new(Kind::Flux, "Cluster-Config");
         assert_eq!(key.to_string(), "flux/cluster-config");
         assert_eq!(Key::parse(&key.to_string()), Some(key));
+        let key = Key::new(Kind::Extension, "a/b");
+        assert_eq!(Key::parse(&key.to_string()), Some(key));
         assert_eq!(Key::parse("flux/"), None);
         assert_eq!(Key::parse("floppy/a"), None);
+    }
+
+    #[test]
+    fn a_set_of_needs_has_what_was_put_into_it_and_nothing_else() {
+        let needs = Needs::default().and(Supply::Chart).and(Supply::Versions);
+        assert_eq!(Supply::ALL.map(|supply| needs.has(supply)), [false, true, true]);
     }
 }

@@ -18,11 +18,22 @@ pub enum Endpoint {
     Arm = 2,
     /// Azure Monitor's Logs Ingestion API.
     Ingest = 3,
+    /// The Key Vault that has the documents' secrets.
+    Vault = 4,
+    /// The registries that charts and releases come from.
+    Registry = 5,
 }
 
 impl Endpoint {
     /// All endpoints, in the order of their numbers.
-    pub const ALL: [Endpoint; 4] = [Endpoint::Kubernetes, Endpoint::Login, Endpoint::Arm, Endpoint::Ingest];
+    pub const ALL: [Endpoint; 6] = [
+        Endpoint::Kubernetes,
+        Endpoint::Login,
+        Endpoint::Arm,
+        Endpoint::Ingest,
+        Endpoint::Vault,
+        Endpoint::Registry,
+    ];
 
     /// The endpoint's name in status output.
     pub const fn name(self) -> &'static str {
@@ -31,6 +42,8 @@ impl Endpoint {
             Endpoint::Login => "login",
             Endpoint::Arm => "arm",
             Endpoint::Ingest => "ingest",
+            Endpoint::Vault => "vault",
+            Endpoint::Registry => "registry",
         }
     }
 }
@@ -44,6 +57,13 @@ pub enum Scope {
     Arm = 0,
     /// Azure Monitor ingestion.
     Monitor = 1,
+    /// Key Vault.
+    Vault = 2,
+}
+
+impl Scope {
+    /// All scopes, in the order of their numbers.
+    pub const ALL: [Scope; 3] = [Scope::Arm, Scope::Monitor, Scope::Vault];
 }
 
 /// A failure as people read it: what happened to which thing, and what to do next. Holds no secret.

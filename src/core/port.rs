@@ -3,7 +3,9 @@
 //! Plain data only. The shell carries each action out once and answers it with exactly one input, named beside the
 //! action; there is nothing else that it may know of the core, and nothing else that the core may know of the world.
 
-use super::document::{Confirmation, Digest, Enforced, Key, Listing, Picture, Withdrawn};
+use super::document::{
+    Confirmation, Digest, Enforced, Key, Listing, Needs, Picture, Supplied, Supply, Withdrawn,
+};
 use super::{Endpoint, Lane, Mono, Now, Outcome, Reason, Record, Scope, Seq, Stream};
 use crate::scenario::clock::Anchor;
 use crate::scenario::metadata::Facts;
@@ -92,6 +94,14 @@ pub enum Action {
         /// Which.
         key: Key,
     },
+    /// Fetch what a document needs from elsewhere; what is new is durably in the cache before the answer. Answer:
+    /// [`Input::Supplied`]. Endpoint: [`Supply::endpoint`].
+    Supply {
+        /// For which document.
+        key: Key,
+        /// What.
+        supply: Supply,
+    },
     /// A durable report carries these losses: move the store's mark by exactly them. Answer: [`Input::LossesReported`].
     ReportedLosses {
         /// As they were in the report.
@@ -114,6 +124,7 @@ impl Action {
             Action::Observe | Action::Enforce { .. } | Action::Withdraw { .. } => Some(Endpoint::Kubernetes),
             Action::FetchToken { .. } => Some(Endpoint::Login),
             Action::Deliver { .. } => Some(Endpoint::Ingest),
+            Action::Supply { supply, .. } => Some(supply.endpoint()),
             Action::PatchTags { .. } | Action::Pull { .. } | Action::Confirm { .. } => Some(Endpoint::Arm),
             _ => None,
         }
@@ -221,6 +232,15 @@ pub enum Input {
         /// What came of it.
         result: Result<Withdrawn, Outcome>,
     },
+    /// Answer to [`Action::Supply`]. An error is the endpoint's, not the document's.
+    Supplied {
+        /// The action's.
+        key: Key,
+        /// The action's.
+        supply: Supply,
+        /// What came of it.
+        result: Result<Supplied, Outcome>,
+    },
     /// Someone asks to pull and to enforce now (`arclet desired refresh`).
     Refresh,
     /// Answer to [`Action::ReportedLosses`].
@@ -306,8 +326,8 @@ pub struct Restored {
     pub tokens: Vec<(Scope, Validity)>,
     /// What the store holds.
     pub backlog: Backlog,
-    /// The documents of the desired state that the cache holds.
-    pub desired: Vec<(Key, Digest)>,
+    /// The documents of the desired state that the cache holds, and what they need.
+    pub desired: Vec<(Key, Digest, Needs)>,
     /// The trusted time, if the shell knows it already.
     pub anchor: Option<Anchor>,
 }

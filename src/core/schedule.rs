@@ -25,6 +25,10 @@ pub enum Timer {
     Arm,
     /// Ingestion may be called again after a failure.
     Ingest,
+    /// The Key Vault may be asked again after a failure.
+    Vault,
+    /// Registries may be asked again after a failure.
+    Registry,
     /// The next batch after a long outage may go: a fleet does not come back as one wave.
     Drain,
     /// A stream that was set aside alone may be tried again.
@@ -37,10 +41,12 @@ pub enum Timer {
     Pull,
     /// A document is to be enforced, looked at or withdrawn.
     Enforce,
+    /// Something that a document needs is to be fetched.
+    Supply,
 }
 
 impl Timer {
-    const ALL: [Timer; 14] = [
+    const ALL: [Timer; 17] = [
         Timer::Heartbeat,
         Timer::Observe,
         Timer::Whole,
@@ -49,12 +55,15 @@ impl Timer {
         Timer::Login,
         Timer::Arm,
         Timer::Ingest,
+        Timer::Vault,
+        Timer::Registry,
         Timer::Drain,
         Timer::Stream,
         Timer::Store,
         Timer::Allowance,
         Timer::Pull,
         Timer::Enforce,
+        Timer::Supply,
     ];
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The reasons of the defaults stand here; how they are written in arclet.toml is `config`'s business.
 
+use super::Endpoint;
+use super::document::Kinds;
 use super::link::Config;
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ pub struct DesiredSettings {
     pub pull_interval: Duration,
     /// Between looks at what is enforced.
     pub enforce_interval: Duration,
+    /// What is pulled and enforced; documents of another kind stay as they are.
+    pub kinds: Kinds,
+    /// There is a Key Vault to ask for secrets.
+    pub vault: bool,
 }
 
 impl DesiredSettings {
@@ -32,6 +38,8 @@ impl DesiredSettings {
         DesiredSettings {
             pull_interval: if metered { 6 * HOUR } else { 5 * MINUTE },
             enforce_interval: 5 * MINUTE,
+            kinds: Kinds::all(),
+            vault: false,
         }
     }
 }
@@ -54,7 +62,7 @@ pub struct Settings {
     /// Send only when a heartbeat is due, then everything that waits: connections cost more than records.
     pub deliver_with_heartbeat: bool,
     /// The links, indexed by `Endpoint as usize`.
-    pub links: [Config; 4],
+    pub links: [Config; Endpoint::ALL.len()],
     /// Bytes of a day, TLS and tokens included; `None`: as many as there are.
     pub allowance: Option<u32>,
     /// After an outage of at least this, the backlog is not drained at once.
@@ -112,7 +120,7 @@ impl Settings {
             tags: !metered,
             tags_interval: HOUR,
             deliver_with_heartbeat: metered,
-            links: [Config::NEAR, near, Config::PATIENT, near],
+            links: [Config::NEAR, near, Config::PATIENT, near, Config::PATIENT, Config::PATIENT],
             allowance: metered.then_some(METERED_BYTES),
             spread_after: 15 * MINUTE,
             spread_most: 5 * MINUTE,

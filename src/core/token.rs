@@ -25,12 +25,12 @@ enum Token {
 
 /// The tokens of all scopes.
 #[derive(Clone, Debug)]
-pub struct Tokens([Token; 2]);
+pub struct Tokens([Token; Scope::ALL.len()]);
 
 impl Tokens {
     /// None at hand.
     pub fn new() -> Tokens {
-        Tokens([Token::None { claims: None }, Token::None { claims: None }])
+        Tokens(Scope::ALL.map(|_| Token::None { claims: None }))
     }
 
     /// A token has come. False if it is of no use: it expires before it could be sent.

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 pub struct Check {
-    in_flight: [bool; 4],
+    in_flight: [bool; Endpoint::ALL.len()],
     /// Since when the weather is the same for this process, and calls that failed since.
     calm_since: u64,
-    failed_calls: [u64; 4],
+    failed_calls: [u64; Endpoint::ALL.len()],
     /// Not before this, by the server's own word.
-    told_to_wait: [u64; 4],
+    told_to_wait: [u64; Endpoint::ALL.len()],
     /// True time of each record's making, and its key.
     made: BTreeMap<(u8, Seq), (i64, String)>,
     /// What has arrived, and the last of each key.
@@ -175,22 +175,22 @@ impl Check {
     }
 
     pub fn restarted(&mut self) {
-        self.in_flight = [false; 4];
-        self.failed_calls = [0; 4];
+        self.in_flight = [false; Endpoint::ALL.len()];
+        self.failed_calls = [0; Endpoint::ALL.len()];
         // What a server asked is forgotten with the process, and what was tagged may not have been remembered.
-        self.told_to_wait = [0; 4];
+        self.told_to_wait = [0; Endpoint::ALL.len()];
         self.last_tagged = None;
         self.tagged = None;
     }
 
     pub fn weather(&mut self, time: u64) {
         self.calm_since = time;
-        self.failed_calls = [0; 4];
+        self.failed_calls = [0; Endpoint::ALL.len()];
     }
 
     /// Someone asked for a try at once.
     pub fn hinted(&mut self) {
-        self.told_to_wait = [0; 4];
+        self.told_to_wait = [0; Endpoint::ALL.len()];
     }
 
     /// The links are up and time has passed: what is left undone now is lost.

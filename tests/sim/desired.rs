@@ -1,11 +1,12 @@
 //! Desired state: a model of ARM with documents, of the cache and of the cluster, and the rule of what may be withdrawn.
 
 use crate::far::{Mode, reason};
+use crate::supplies::{Shelf, needs};
 use crate::world::{HOUR, MINUTE, SECOND, World};
 use crate::{number, trouble};
 use arclet::core::document::{
-    Compliance, Confirmation, Digest, Enforced, Head, Key, Kind, Listing, NOT_CACHED, Parent, Picture,
-    Withdrawn,
+    Compliance, Confirmation, Digest, Enforced, Head, Key, Kind, Listing, NOT_CACHED, Needs, Parent, Picture,
+    Supply, Withdrawn,
 };
 use arclet::core::settings::DesiredSettings;
 use arclet::core::{Action, Endpoint, Input, Outcome, Profile};
@@ -21,6 +22,8 @@ pub struct Site {
     makings: u64,
     cache: BTreeMap<Key, Digest>,
     pub cluster: BTreeMap<Key, Digest>,
+    /// What documents need from elsewhere.
+    pub shelf: Shelf,
     /// The next listing ends before its last page.
     partial: bool,
     /// The next listing lacks this one though it is there: ARM's own caches lag.
@@ -49,8 +52,8 @@ fn refused(digest: Digest) -> bool {
 }
 
 impl Site {
-    pub fn cached(&self) -> Vec<(Key, Digest)> {
-        self.cache.iter().map(|(key, digest)| (key.clone(), *digest)).collect()
+    pub fn cached(&self) -> Vec<(Key, Digest, Needs)> {
+        self.cache.iter().map(|(key, digest)| (key.clone(), *digest, needs(*digest))).collect()
     }
 
     fn there(&self) -> Parent {
@@ -70,6 +73,9 @@ impl Site {
         };
         if refused(digest) {
             return Enforced::Failed(reason("Invalid"));
+        }
+        if let Some(waits) = self.shelf.apply(key, digest) {
+            return waits;
         }
         if self.cluster.insert(key.clone(), digest) != Some(digest) {
             self.reapplied += 1;
@@ -92,6 +98,7 @@ impl Site {
             _ => {
                 self.withdrawn += u64::from(self.cluster.remove(key).is_some());
                 self.cache.remove(key);
+                self.shelf.drop_all(key);
                 Withdrawn::Gone
             }
         }
@@ -145,6 +152,10 @@ impl Site {
                 true => assert_eq!(state(key), Some("failed"), "{key}"),
                 false => assert_eq!(self.cluster.get(key), Some(digest), "{key} is {:?}", state(key)),
             }
+            if needs(*digest).has(Supply::Secrets) && !refused(*digest) {
+                let version = self.shelf.applied.get(key);
+                assert_eq!(version, Some(&self.shelf.version), "{key} has the vault's newest secret");
+            }
         }
         for key in self.cluster.keys().filter(|key| !wanted.contains_key(*key)) {
             assert_eq!(state(key), Some("orphan"), "{key} is in the cluster and nobody wants it");
@@ -157,7 +168,8 @@ impl World {
     /// One whose scenario is on, with a cluster's resource.
     fn gitops(seed: u64) -> World {
         let mut world = World::new(seed, Profile::Default);
-        world.settings.desired = Some(DesiredSettings::of(Profile::Default));
+        world.settings.desired =
+            Some(DesiredSettings { vault: true, ..DesiredSettings::of(Profile::Default) });
         world.site.parent = Some(1);
         world.site.makings = 1;
         world.crash(false);
@@ -186,7 +198,7 @@ impl World {
                 false if broken => Err(reason("Io")),
                 _ => {
                     self.site.cache.insert(key.clone(), digest);
-                    Ok(())
+                    Ok(needs(digest))
                 }
             };
             heads.push(Head { key: key.clone(), digest, leaving: *leaving, stored });
@@ -200,7 +212,13 @@ impl World {
     /// Somebody works in Azure, or in the cluster.
     fn change(&mut self) {
         let key = key(self.rng.below(8));
-        match self.rng.below(16) {
+        match self.rng.below(20) {
+            16 | 17 => self.site.shelf.version = self.site.shelf.version.wrapping_add(1),
+            18 => self.site.shelf.lacks = !self.site.shelf.lacks,
+            19 => {
+                let supply = Supply::ALL[self.rng.below(3) as usize];
+                self.site.shelf.kept.remove(&(key, supply));
+            }
             0..=5 => {
                 let content = self.rng.below(200) as u8;
                 if self.site.parent.is_some() {
@@ -244,7 +262,7 @@ fn whatever_the_weather_only_what_is_gone_is_withdrawn_and_the_cluster_converges
         Some(seed) => seed..seed + 1,
         None => 0..number("ARCLET_SIM_SEEDS").unwrap_or(120),
     };
-    let (mut withdrawn, mut reapplied, mut remade) = (0, 0, 0);
+    let (mut withdrawn, mut reapplied, mut remade, mut fetched) = (0, 0, 0, 0);
     let all = seeds.end - seeds.start;
     for seed in seeds {
         let run = std::panic::catch_unwind(|| chaos(seed));
@@ -255,9 +273,12 @@ fn whatever_the_weather_only_what_is_gone_is_withdrawn_and_the_cluster_converges
         withdrawn += site.withdrawn;
         reapplied += site.reapplied;
         remade += site.makings - 1;
+        fetched += site.shelf.fetched;
     }
-    println!("{withdrawn} withdrawn, {reapplied} applied, {remade} cluster resources made anew");
-    assert!(all < 50 || [withdrawn, reapplied, remade].iter().all(|n| *n > all / 10));
+    println!(
+        "{withdrawn} withdrawn, {reapplied} applied, {fetched} fetched, {remade} cluster resources made anew"
+    );
+    assert!(all < 50 || [withdrawn, reapplied, remade, fetched].iter().all(|n| *n > all / 10));
 }
 
 /// Six hours of chaos, then a healed world in which nobody changes anything.
@@ -273,6 +294,7 @@ fn chaos(seed: u64) -> Site {
     }
     world.heal();
     world.site.partial = false;
+    world.site.shelf.lacks = false;
     world.site.blind = None;
     if world.site.parent.is_none() {
         world.site.makings += 1;
@@ -322,6 +344,28 @@ fn a_look_at_the_nodes_or_a_tag_that_is_refused_keeps_nobody_from_pulling_and_en
             assert_eq!(world.site.cluster.get(&key(3)), Some(&digest(n)), "{refused:?}");
         }
         assert!(!world.core.view().conditions.is_empty(), "it is shown");
+    }
+}
+
+#[test]
+fn without_a_link_to_the_vault_what_it_gave_is_used_and_a_rotation_arrives_when_it_is_back() {
+    for seed in 0..20 {
+        let mut world = World::gitops(seed);
+        world.site.azure.insert(key(1), (1, false));
+        world.run_until(world.time + 10 * MINUTE);
+        assert_eq!(world.site.shelf.applied.get(&key(1)), Some(&0), "seed {seed}");
+        world.set_mode(Endpoint::Vault, Mode::Down);
+        world.site.shelf.version = 1;
+        world.crash(true);
+        world.site.cluster.clear();
+        world.site.azure.insert(key(1), (5, false));
+        world.run_until(world.time + 12 * MINUTE);
+        assert_eq!(world.site.cluster.get(&key(1)), Some(&digest(5)), "nothing waits for the vault");
+        assert_eq!(world.site.shelf.applied.get(&key(1)), Some(&0));
+        world.set_mode(Endpoint::Vault, Mode::Up);
+        world.tell(Input::LinkHint(Endpoint::Vault));
+        world.run_until(world.time + MINUTE);
+        assert_eq!(world.site.shelf.applied.get(&key(1)), Some(&1), "seed {seed}");
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Arrived {
 }
 
 pub struct Far {
-    pub modes: [Mode; 4],
+    pub modes: [Mode; Endpoint::ALL.len()],
     pub arrived: Arrived,
     /// Records that no server will ever take.
     pub poison: BTreeSet<(u8, Seq)>,
@@ -50,7 +50,12 @@ pub fn reason(code: &str) -> Reason {
 
 impl Far {
     pub fn new() -> Far {
-        Far { modes: [Mode::Up; 4], arrived: Arrived::default(), poison: BTreeSet::new(), generation: 0 }
+        Far {
+            modes: [Mode::Up; Endpoint::ALL.len()],
+            arrived: Arrived::default(),
+            poison: BTreeSet::new(),
+            generation: 0,
+        }
     }
 
     pub fn mode(&self, endpoint: Endpoint) -> Mode {

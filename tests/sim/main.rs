@@ -14,6 +14,7 @@ mod metered;
 mod shell;
 mod silence;
 mod store;
+mod supplies;
 mod world;
 
 use arclet::core::{Endpoint, Input, Lane, Profile, Stream};
@@ -105,7 +106,7 @@ fn weather(seed: u64) -> Seen {
 fn trouble(world: &mut World) {
     match world.rng.below(20) {
         0..=6 => {
-            let endpoint = Endpoint::ALL[world.rng.below(4) as usize];
+            let endpoint = Endpoint::ALL[world.rng.below(Endpoint::ALL.len() as u64) as usize];
             let stream = Stream::ALL[world.rng.below(2) as usize];
             let mode = match world.rng.below(16) {
                 0 | 1 => Mode::Down,
@@ -150,7 +151,7 @@ fn trouble(world: &mut World) {
             world.facts.kubernetes_version = format!("v1.36.{}+k3s1", world.rng.below(3));
         }
         _ => {
-            let endpoint = Endpoint::ALL[world.rng.below(4) as usize];
+            let endpoint = Endpoint::ALL[world.rng.below(Endpoint::ALL.len() as u64) as usize];
             world.tell(Input::LinkHint(endpoint));
             world.check.hinted();
             world.check.weather(world.time);

@@ -177,6 +177,11 @@ impl World {
                 let result = met.map_or_else(|| Ok(self.site.withdraw(&key, roll)), Err);
                 Input::Withdrawn { key, result }
             }
+            Action::Supply { key, supply } => {
+                let broken = self.store.broken && self.rng.chance(60);
+                let result = self.site.shelf.fetch(&key, supply, met, broken);
+                Input::Supplied { key, supply, result }
+            }
             other => unreachable!("{other:?} is no call"),
         };
         self.answer_later(endpoint, input);

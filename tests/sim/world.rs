@@ -76,7 +76,7 @@ pub struct World {
     pub facts: Facts,
     pub site: Site,
     /// Generation of the token at hand, by scope, and when it expires.
-    pub(super) tokens: [(u64, u64); 2],
+    pub(super) tokens: [(u64, u64); Scope::ALL.len()],
     events: BTreeMap<(u64, u64), Event>,
     counter: u64,
     /// A crash in so many steps.
@@ -111,7 +111,7 @@ impl World {
                 agent_version: "0.1.0".into(),
             },
             site: Site::default(),
-            tokens: [(u64::MAX, 0); 2],
+            tokens: [(u64::MAX, 0); Scope::ALL.len()],
             events: BTreeMap::new(),
             counter: 0,
             fuse: None,
@@ -212,7 +212,7 @@ impl World {
         self.time += 500 + self.rng.below(5_000);
         self.check.restarted();
         let documents = self.store.documents.iter().map(|(n, c)| (n.clone(), c.clone())).collect();
-        let tokens = [Scope::Arm, Scope::Monitor].into_iter().filter_map(|scope| {
+        let tokens = Scope::ALL.into_iter().filter_map(|scope| {
             let left = self.tokens[scope as usize].1.checked_sub(self.time)?;
             Some((scope, Validity { valid_for: Duration::from_millis(left), refresh_in: None }))
         });
@@ -235,7 +235,7 @@ impl World {
 
     pub fn heal(&mut self) {
         self.fuse = None;
-        self.far.modes = [Mode::Up; 4];
+        self.far.modes = [Mode::Up; Endpoint::ALL.len()];
         self.store.full = false;
         self.store.broken = false;
         self.check.weather(self.time);

@@ -9,7 +9,7 @@ mod resources;
 
 pub use resources::Resources;
 
-use crate::core::document::{Digest, Head, Key, Listing, Parent};
+use crate::core::document::{Digest, Head, Key, Listing, Needs, Parent};
 use crate::core::{Outcome, Reason};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -42,8 +42,8 @@ pub trait Source {
     fn parent(&self) -> Result<Parent, Outcome>;
 }
 
-/// Makes a document durable: its key, digest and content.
-pub type Keep<'a> = dyn FnMut(&Key, Digest, &[u8]) -> Result<(), Reason> + 'a;
+/// Makes a document durable: its key, digest and content. Returns with what it needs.
+pub type Keep<'a> = dyn FnMut(&Key, Digest, &[u8]) -> Result<Needs, Reason> + 'a;
 
 /// Reads a source to its end. Each document goes through `keep` with its digest and content, which makes it durable before
 /// it returns; if it cannot, that document's head says why.

@@ -8,7 +8,7 @@ use super::{Fetched, Source, canonical};
 use crate::azure::arm::{API, Arm, is_absent, refused};
 use crate::azure::resource_id::is_name;
 use crate::azure::{ResourceId, error, lro};
-use crate::core::document::{Confirmation, Digest, Key, Kind, Parent};
+use crate::core::document::{Confirmation, Digest, Key, Kind, Kinds, Parent};
 use crate::core::{Outcome, Reason};
 use crate::http::{Response, http::Method};
 use serde::Deserialize;
@@ -31,13 +31,15 @@ pub struct Resources<'a> {
     pub arm: &'a Arm,
     /// Whose children.
     pub cluster: &'a ResourceId,
+    /// Which sorts of them.
+    pub kinds: Kinds,
     /// For ARM.
     pub token: &'a str,
 }
 
 impl Source for Resources<'_> {
     fn documents(&self, take: &mut dyn FnMut(Fetched)) -> Result<(), Outcome> {
-        self.arm.documents(self.cluster, self.token, take).map(|_| ())
+        self.arm.documents(self.cluster, self.kinds, self.token, take).map(|_| ())
     }
 
     fn parent(&self) -> Result<Parent, Outcome> {
@@ -70,10 +72,12 @@ impl Arm {
     pub fn documents(
         &self,
         cluster: &ResourceId,
+        kinds: Kinds,
         token: &str,
         take: &mut dyn FnMut(Fetched),
     ) -> Result<usize, Outcome> {
-        Kind::ALL.into_iter().try_fold(0, |sum, kind| Ok(sum + self.collection(cluster, kind, token, take)?))
+        let on = Kind::ALL.into_iter().filter(|kind| kinds.has(*kind));
+        on.into_iter().try_fold(0, |sum, kind| Ok(sum + self.collection(cluster, kind, token, take)?))
     }
 
     /// Whether a document that listings lack is gone: only if ARM says so of it while its cluster is there.
@@ -147,6 +151,7 @@ impl Arm {
 fn collection(cluster: &ResourceId, kind: Kind) -> String {
     let name = match kind {
         Kind::Flux => "fluxConfigurations",
+        Kind::Extension => "extensions",
     };
     format!("{cluster}/providers/Microsoft.KubernetesConfiguration/{name}")
 }

@@ -4,7 +4,7 @@ use super::{PORTAL, client, kind, reason};
 use crate::azure::ResourceId;
 use crate::azure::arm::Arm;
 use crate::azure::desired::{MOST_DOCUMENT, Resources, listing};
-use crate::core::document::{Digest, Key, Kind, Listing, Parent};
+use crate::core::document::{Digest, Key, Kind, Kinds, Listing, Needs, Parent};
 use crate::core::{Outcome, Reason};
 use crate::http::testing::{Seen, Server, answer, json};
 use std::collections::BTreeMap;
@@ -40,11 +40,11 @@ fn error(code: &str) -> String {
 
 fn pull_from(url: &str, parent: bool) -> (Result<Listing, Outcome>, Kept) {
     let (arm, id, mut kept) = (Arm::new(url, client()), cluster(), Kept::new());
-    let source = Resources { arm: &arm, cluster: &id, token: TOKEN };
+    let source = Resources { arm: &arm, cluster: &id, kinds: Kinds::default().and(Kind::Flux), token: TOKEN };
     let result = listing(&source, parent, &mut |key, digest, content| {
         let text = String::from_utf8(content.to_vec()).unwrap();
         assert!(kept.insert(key.to_string(), (digest, text)).is_none(), "{key} was kept twice");
-        Ok(())
+        Ok(Needs::default())
     });
     (result, kept)
 }
@@ -85,7 +85,7 @@ fn every_page_is_read_and_each_document_is_kept_once_without_what_only_azure_wri
     assert_eq!(listing.parent, None);
     for head in &listing.heads {
         let (digest, content) = &kept[&head.key.to_string()];
-        assert_eq!((head.digest, &head.stored, head.leaving), (*digest, &Ok(()), false));
+        assert_eq!((head.digest, &head.stored, head.leaving), (*digest, &Ok(Needs::default()), false));
         assert_eq!(head.digest, Digest::of(content.as_bytes()));
     }
     let id = format!("{CLUSTER}/{FLUX}/c").to_lowercase();
@@ -199,7 +199,7 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
         })
     };
     let (arm, id) = (Arm::new(&server.url, client()), cluster());
-    let source = Resources { arm: &arm, cluster: &id, token: TOKEN };
+    let source = Resources { arm: &arm, cluster: &id, kinds: Kinds::default().and(Kind::Flux), token: TOKEN };
     let host = format!("GET / HTTP/1.1\r\nHost: {}", server.url.trim_start_matches("http://"));
     let host = Seen { head: host, body: Vec::new() };
 
@@ -222,7 +222,7 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
         }) {
             let headers = [headers, &[("Connection", "close")]].concat();
             *fault.lock().unwrap() = (number, answer(status, &headers, body));
-            let result = listing(&source, false, &mut |_, _, _| Ok(()));
+            let result = listing(&source, false, &mut |_, _, _| Ok(Needs::default()));
             let is_true = status == 200 && *body == true_page;
             match result {
                 Ok(listing) if is_true => {
@@ -341,10 +341,10 @@ fn what_is_wrong_with_one_document_fails_that_one_and_the_others_go_on() {
     let half = item("half", r#"{"note": "\ud800"}"#);
     let server = pages(vec![vec![long, plain("a"), deep, half], vec![plain("full"), plain("z")]]);
     let (arm, id) = (Arm::new(&server.url, client()), cluster());
-    let source = Resources { arm: &arm, cluster: &id, token: TOKEN };
+    let source = Resources { arm: &arm, cluster: &id, kinds: Kinds::default().and(Kind::Flux), token: TOKEN };
     let result = listing(&source, false, &mut |key, _, _| match key.name.as_str() {
         "full" => Err(Reason::new("CacheFull", "no room")),
-        _ => Ok(()),
+        _ => Ok(Needs::default()),
     });
     let heads = result.unwrap().heads;
     let codes: Vec<_> = heads

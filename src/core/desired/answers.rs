@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::document::{
-    Compliance, Confirmation, Enforced, Head, Listing, NOT_CACHED, Parent, Withdrawn,
+    Compliance, Confirmation, Enforced, Head, Listing, NOT_CACHED, Parent, WAITS_FOR_SUPPLY, Withdrawn,
 };
 
 impl Desired {
@@ -54,12 +54,15 @@ impl Desired {
         let Some(document) = self.documents.get_mut(&head.key) else {
             let life = match (&head.stored, head.leaving) {
                 (_, true) => Life::Withdrawing(None),
-                (Ok(()), false) => Life::Stored,
+                (Ok(_), false) => Life::Stored,
                 (Err(reason), false) => Life::Failed(reason.clone()),
             };
             let due = (head.leaving || head.stored.is_ok()).then_some(now.mono);
             let mut document = Document::new(now, head.digest, life, due);
             (document.ours, document.leaving) = (ours, head.leaving);
+            if let Ok(needs) = head.stored {
+                document.need(needs, now.mono);
+            }
             self.documents.insert(head.key.clone(), document);
             self.changed = true;
             return;
@@ -88,14 +91,16 @@ impl Desired {
                 }
                 document.unstored = Some(reason.clone());
             }
-            Ok(()) => {
+            Ok(needs) => {
                 let was_unstored = document.unstored.take().is_some();
                 let was_lost = match &document.life {
                     Life::Failed(reason) => document.due.is_none() || reason.code == NOT_CACHED,
                     _ => false,
                 };
                 if document.digest != head.digest || returned || was_unstored || was_lost {
+                    document.need(*needs, now.mono);
                     document.digest = head.digest;
+                    document.waits = None;
                     document.enter(now, Life::Stored);
                     document.tries = 0;
                     document.due = Some(now.mono);
@@ -173,6 +178,7 @@ impl Desired {
         if matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan) {
             return;
         }
+        let hastened = std::mem::take(&mut document.hastened);
         match enforced {
             // Newer content came while the older was on its way.
             Enforced::Applied { digest, .. } if digest != document.digest && document.unstored.is_none() => {
@@ -184,6 +190,7 @@ impl Desired {
                 }
             }
             Enforced::Applied { picture, .. } => {
+                document.waits = None;
                 let settled = matches!(picture.compliance, Compliance::Compliant | Compliance::Suspended);
                 if settled {
                     document.enter(now, Life::Verified(picture));
@@ -195,7 +202,15 @@ impl Desired {
                     document.due = Some(now.mono + rng.between(most / 2, most));
                 }
             }
+            Enforced::Failed(reason) if WAITS_FOR_SUPPLY.contains(&reason.code.as_str()) => {
+                document.enter(now, Life::Stored);
+                document.tries = document.tries.saturating_add(1);
+                document.waits = Some(reason);
+                document.due = Some(Desired::later(now, interval, rng));
+                document.fetch_again(now.mono);
+            }
             Enforced::Failed(reason) => {
+                document.waits = None;
                 let lost = reason.code == NOT_CACHED;
                 document.enter(now, Life::Failed(reason));
                 document.back_off(now, interval, rng);
@@ -203,6 +218,9 @@ impl Desired {
                     self.pull_due = self.pull_due.min(document.due.unwrap_or(now.mono));
                 }
             }
+        }
+        if hastened {
+            document.due = Some(now.mono);
         }
     }
 

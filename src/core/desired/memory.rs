@@ -59,7 +59,8 @@ impl Desired {
             document.ours = self.parent.is_some();
         }
         for (name, mark) in memory.documents {
-            let Some(key) = Key::parse(&name) else { continue };
+            let key = Key::parse(&name).filter(|key| self.settings.kinds.has(key.kind));
+            let Some(key) = key else { continue };
             let document = self.documents.entry(key).or_insert_with(|| {
                 let lost = Reason::new(NOT_CACHED, "it was lost from the cache")
                     .cure("the next look at Azure brings it again; until then its objects stay as they are");

@@ -22,13 +22,14 @@
 mod answers;
 mod memory;
 mod news;
+mod supplies;
 #[cfg(test)]
 mod tests;
 
 pub use news::News;
 
 use super::backoff::{Draw, ceiling};
-use super::document::{Digest, Key, Picture};
+use super::document::{Digest, Key, Needs, Picture, Supply};
 use super::port::{DesiredView, DocumentView};
 use super::settings::DesiredSettings;
 use super::{Mono, Now, Random, Reason};
@@ -50,6 +51,8 @@ pub enum Want {
     Enforce(Key),
     /// Take a document's objects out of the cluster.
     Withdraw(Key),
+    /// Fetch what a document needs from elsewhere.
+    Supply(Key, Supply),
 }
 
 /// Where a document is in its life.
@@ -102,6 +105,12 @@ struct Document {
     leaving: bool,
     /// Newer content that could not be stored.
     unstored: Option<Reason>,
+    /// What it needs from elsewhere, if anything.
+    supplies: Option<Box<supplies::Fetches>>,
+    /// It is not in the cluster as it is wanted because it waits for that.
+    waits: Option<Reason>,
+    /// Its supply came while it was being enforced without.
+    hastened: bool,
     /// What Azure was last told of it.
     told: Option<Told>,
 }
@@ -118,6 +127,9 @@ impl Document {
             ours: false,
             leaving: false,
             unstored: None,
+            supplies: None,
+            waits: None,
+            hastened: false,
             told: None,
         }
     }
@@ -127,6 +139,12 @@ impl Document {
         self.missing = 0;
         self.enter(now, Life::Orphan);
         self.due = None;
+    }
+
+    /// To be enforced now; once more, if that is under way.
+    fn hasten(&mut self, now: Now) {
+        self.hastened = self.due.is_none();
+        self.due = self.due.map(|_| now.mono);
     }
 
     /// Draws the time of the next try after a failure: exponential, over nearly the whole range.
@@ -153,7 +171,11 @@ impl Document {
                 Reason::new("Orphan", "it belonged to a cluster resource that was deleted and made again")
                     .cure("create it again in Azure, or delete its objects by hand"),
             ),
-            _ => self.unstored.clone(),
+            Life::Stored => {
+                let first = self.supply_trouble().or(self.waits.as_ref()).or(self.unstored.as_ref());
+                first.cloned()
+            }
+            _ => self.unstored.as_ref().or(self.supply_trouble()).cloned(),
         }
     }
 
@@ -191,7 +213,7 @@ impl Desired {
     /// nothing is waited for but the API server.
     pub fn restore(
         settings: DesiredSettings,
-        cached: &[(Key, Digest)],
+        cached: &[(Key, Digest, Needs)],
         remembered: Option<&[u8]>,
         now: Now,
         rng: &mut dyn Random,
@@ -208,8 +230,9 @@ impl Desired {
             news: false,
             changed: false,
         };
-        for (key, digest) in cached {
-            let document = Document::new(now, *digest, Life::Stored, Some(now.mono));
+        for (key, digest, needs) in cached {
+            let mut document = Document::new(now, *digest, Life::Stored, Some(now.mono));
+            document.need(*needs, desired.pull_due);
             desired.documents.insert(key.clone(), document);
         }
         desired.recall(now, remembered);
@@ -268,9 +291,10 @@ impl Desired {
             Want::Confirm(_) => {}
             Want::Enforce(key) | Want::Withdraw(key) => {
                 if let Some(document) = self.documents.get_mut(key) {
-                    document.due = None;
+                    (document.due, document.hastened) = (None, false);
                 }
             }
+            Want::Supply(key, supply) => self.supply_begun(key, *supply),
         }
     }
 
@@ -280,6 +304,7 @@ impl Desired {
         self.pull_due = now.mono;
         for document in self.documents.values_mut() {
             document.due = document.due.map(|_| now.mono);
+            document.fetch_again(now.mono);
         }
     }
 

@@ -36,10 +36,15 @@ impl News {
 }
 
 impl Document {
+    /// It waits for a supply, and longer than it takes to fetch one.
+    fn stays(&self) -> bool {
+        self.supply_trouble().is_some() || self.waits.is_some() && self.tries > 1
+    }
+
     /// What is to be said of it; `None` while nothing came of it yet.
     fn fares(&self) -> Option<Told> {
         let picture = self.picture();
-        (self.life != Life::Stored).then(|| Told {
+        (self.life != Life::Stored || self.stays()).then(|| Told {
             state: self.life.name(),
             digest: self.digest,
             reason: self.reason().map(|reason| reason.code),

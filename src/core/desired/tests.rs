@@ -1,5 +1,7 @@
 //! The life of documents, one property each.
 
+mod supplies;
+
 use super::*;
 use crate::core::document::{
     Compliance, Confirmation, Enforced, Head, Kind, Listing, NOT_CACHED, Parent, Withdrawn,
@@ -23,7 +25,11 @@ fn digest(n: u8) -> Digest {
 }
 
 fn head(name: &str, n: u8) -> Head {
-    Head { key: key(name), digest: digest(n), leaving: false, stored: Ok(()) }
+    Head { key: key(name), digest: digest(n), leaving: false, stored: Ok(Needs::default()) }
+}
+
+fn cached(name: &str) -> (Key, Digest, Needs) {
+    (key(name), digest(1), Needs::default())
 }
 
 fn there(created_at: &str) -> Parent {
@@ -39,7 +45,7 @@ fn why(code: &str) -> Reason {
 }
 
 impl Rig {
-    fn new(cached: &[(Key, Digest)], remembered: Option<&[u8]>) -> Rig {
+    fn new(cached: &[(Key, Digest, Needs)], remembered: Option<&[u8]>) -> Rig {
         let mut rng = Seeded(7);
         let now = at(100);
         let settings = DesiredSettings::of(Profile::Default);
@@ -104,7 +110,7 @@ impl Rig {
     }
 
     /// As after a crash: what is remembered, and what the cache holds.
-    fn restart(&mut self, cached: &[(Key, Digest)]) {
+    fn restart(&mut self, cached: &[(Key, Digest, Needs)]) {
         self.desired.changed = true;
         let remembered = self.desired.document();
         *self = Rig { now: self.now, ..Rig::new(cached, remembered.as_deref()) };
@@ -113,7 +119,7 @@ impl Rig {
 
 #[test]
 fn what_the_cache_holds_is_enforced_at_once_whatever_azure_says() {
-    let rig = Rig::new(&[(key("a"), digest(1))], None);
+    let rig = Rig::new(&[cached("a")], None);
     assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))));
     assert_eq!(rig.desired.want(rig.now.mono, false, false), None);
 }
@@ -293,7 +299,7 @@ fn a_listing_that_has_it_again_starts_the_count_anew() {
 
 #[test]
 fn every_answer_that_is_no_complete_listing_withdraws_nothing() {
-    let stored = [None, Some(Ok(())), Some(Err(why("Full")))];
+    let stored = [None, Some(Ok(Needs::default())), Some(Err(why("Full")))];
     let parents = [None, Some(there("p")), Some(there("q")), Some(Parent::Gone)];
     // Each pair of answers, in each order; no listing twice lacks it under the same parent and is confirmed.
     for first in &stored {
@@ -345,7 +351,7 @@ fn what_a_parent_made_anew_does_not_list_stays_in_the_cluster_and_is_an_orphan()
     rig.pass(1_000);
     assert_eq!(rig.cluster(), Some(Want::Enforce(key("b"))));
     // Not after a restart either.
-    rig.restart(&[(key("a"), digest(1)), (key("b"), digest(1))]);
+    rig.restart(&[cached("a"), cached("b")]);
     assert_eq!((rig.state("a"), rig.cluster()), (Some("orphan"), Some(Want::Enforce(key("b")))));
     rig.list(vec![head("a", 1), head("b", 1)], None);
     assert_eq!(rig.state("a"), Some("stored"), "and it is wanted when the new one lists it");
@@ -353,7 +359,7 @@ fn what_a_parent_made_anew_does_not_list_stays_in_the_cluster_and_is_an_orphan()
 
 #[test]
 fn what_was_enforced_under_nobody_known_is_not_withdrawn_by_the_first_parents_silence() {
-    let mut rig = Rig::new(&[(key("a"), digest(1))], None);
+    let mut rig = Rig::new(&[cached("a")], None);
     for _ in 0..4 {
         rig.list(vec![], Some(there("q")));
     }
@@ -373,7 +379,7 @@ fn a_document_that_azure_is_deleting_is_withdrawn_once_though_azure_never_finish
         assert_eq!((rig.state("a"), rig.cluster()), (Some("withdrawn"), None));
     }
     // The listings put its content into the cache again: a restart must not enforce that.
-    rig.restart(&[(key("a"), digest(1))]);
+    rig.restart(&[cached("a")]);
     assert_eq!(rig.cluster(), Some(Want::Withdraw(key("a"))));
     rig.withdrawal("a", Withdrawn::Gone);
     rig.list(vec![leaving], None);
@@ -408,7 +414,7 @@ fn a_document_that_comes_back_but_cannot_be_stored_is_not_taken_out_further() {
 fn a_withdrawal_goes_on_after_a_restart_and_a_count_does_not_end_with_one() {
     let mut rig = Rig::settled(&["a", "b"]);
     rig.list(vec![Head { leaving: true, ..head("a", 1) }], None);
-    rig.restart(&[(key("b"), digest(1))]);
+    rig.restart(&[cached("b")]);
     assert_eq!(rig.state("a"), Some("withdrawing"), "though the cache has it no more");
     rig.withdrawal("a", Withdrawn::Gone);
     rig.list(vec![], Some(there("p")));
@@ -418,7 +424,7 @@ fn a_withdrawal_goes_on_after_a_restart_and_a_count_does_not_end_with_one() {
 #[test]
 fn a_memory_that_is_not_understood_is_no_reason_to_withdraw() {
     for memory in [&b""[..], b"{", b"[]", b"{\"version\":9,\"documents\":3}"] {
-        let rig = Rig::new(&[(key("a"), digest(1))], Some(memory));
+        let rig = Rig::new(&[cached("a")], Some(memory));
         assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))));
     }
 }

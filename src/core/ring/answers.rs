@@ -271,6 +271,7 @@ const fn about_token(scope: Scope) -> &'static str {
     match scope {
         Scope::Monitor => "login (monitor)",
         Scope::Arm => "login (arm)",
+        Scope::Vault => "login (vault)",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whom to call next: an endpoint that is free, has something to do, and for which there is a token and the bytes.
 
 use super::*;
+use crate::core::document::Supply;
 use crate::core::token::Standing;
 
 impl Core {
@@ -24,7 +25,11 @@ impl Core {
         let deliver = self.may_deliver(now);
         let patch = self.tags_due(now);
         let ask = self.desired_of_azure(now);
-        for (wanted, scope) in [(deliver, Scope::Monitor), (patch.is_some() || ask.is_some(), Scope::Arm)] {
+        let [secrets, chart, versions] = Supply::ALL.map(|supply| self.supply_wanted(now, supply));
+        let arm = patch.is_some() || ask.is_some() || versions.is_some();
+        for (wanted, scope) in
+            [(deliver, Scope::Monitor), (arm, Scope::Arm), (secrets.is_some(), Scope::Vault)]
+        {
             if wanted && let Some(action) = self.fetch_token(now, scope) {
                 return Some(action);
             }
@@ -35,6 +40,12 @@ impl Core {
                 self.start(Endpoint::Ingest);
                 return Some(action);
             }
+        }
+        if let Some(want) = chart {
+            return Some(self.begin(now, Endpoint::Registry, want));
+        }
+        if let Some(want) = secrets.filter(|_| self.usable(now, Scope::Vault)) {
+            return Some(self.begin(now, Endpoint::Vault, want));
         }
         if !self.usable(now, Scope::Arm) {
             return None;
@@ -51,7 +62,7 @@ impl Core {
                 self.tags_went = false;
                 Some(self.begin(now, Endpoint::Arm, want))
             }
-            _ => None,
+            _ => versions.map(|want| self.begin(now, Endpoint::Arm, want)),
         }
     }
 

@@ -32,6 +32,7 @@ impl Core {
             Want::Confirm(key) => Action::Confirm { key },
             Want::Enforce(key) => Action::Enforce { key },
             Want::Withdraw(key) => Action::Withdraw { key },
+            Want::Supply(key, supply) => Action::Supply { key, supply },
         }
     }
 
@@ -182,7 +183,7 @@ impl Core {
     }
 
     /// What changed is to be remembered, and shown.
-    fn desired_changed(&mut self, now: Now) {
+    pub(super) fn desired_changed(&mut self, now: Now) {
         let Some(desired) = &mut self.desired else { return };
         if let Some(document) = desired.document() {
             self.memory.insert(port::DOCUMENT_DESIRED, document);

@@ -9,6 +9,7 @@ mod call;
 mod desired;
 mod say;
 mod status;
+mod supply;
 
 use super::allowance::Allowance;
 use super::backoff::{Draw, ceiling};
@@ -35,12 +36,12 @@ pub struct Core {
     boot: [u8; 16],
     started: Mono,
     schedule: Schedule,
-    links: [Link; 4],
+    links: [Link; Endpoint::ALL.len()],
     tokens: Tokens,
     /// Per scope: a token that was fetched for a rejected one has not been accepted yet.
-    rejected: [bool; 2],
+    rejected: [bool; Scope::ALL.len()],
     /// Per scope: the authority refuses; not before.
-    scope_not_before: [Option<Mono>; 2],
+    scope_not_before: [Option<Mono>; Scope::ALL.len()],
     outbox: Outbox,
     drain: Drain,
     allowance: Option<Allowance>,
@@ -91,8 +92,8 @@ impl Core {
             schedule: Schedule::default(),
             links: settings.links.map(Link::new),
             tokens: Tokens::new(),
-            rejected: [false; 2],
-            scope_not_before: [None; 2],
+            rejected: [false; Scope::ALL.len()],
+            scope_not_before: [None; Scope::ALL.len()],
             outbox: Outbox::new(settings.batch_records, settings.batch_bytes),
             drain: Drain::default(),
             allowance: settings
@@ -188,6 +189,7 @@ impl Core {
             Input::Confirmed { key, result } => self.confirmed(now, rng, &key, result),
             Input::Enforced { key, result } => self.enforced(now, rng, &key, result),
             Input::Withdrawn { key, result } => self.withdrawn(now, rng, &key, result),
+            Input::Supplied { key, supply, result } => self.supplied(now, rng, &key, supply, result),
             Input::Refresh => self.refresh(now),
             Input::LossesReported { result } => self.marked(now, rng, result),
             Input::Remembered { name, result } => self.remembered(now, rng, name, result),
@@ -247,11 +249,14 @@ impl Core {
             | Timer::Login
             | Timer::Arm
             | Timer::Ingest
+            | Timer::Vault
+            | Timer::Registry
             | Timer::Drain
             | Timer::Stream
             | Timer::Allowance
             | Timer::Pull
-            | Timer::Enforce => {}
+            | Timer::Enforce
+            | Timer::Supply => {}
         }
     }
 
@@ -262,6 +267,8 @@ impl Core {
             (Endpoint::Kubernetes, Timer::Kubernetes),
             (Endpoint::Arm, Timer::Arm),
             (Endpoint::Ingest, Timer::Ingest),
+            (Endpoint::Vault, Timer::Vault),
+            (Endpoint::Registry, Timer::Registry),
         ] {
             self.schedule.put(timer, ahead(self.link(endpoint).not_before()));
         }
@@ -273,6 +280,7 @@ impl Core {
         let desired = self.desired.as_ref();
         self.schedule.put(Timer::Pull, ahead(desired.map(Desired::azure_due)));
         self.schedule.put(Timer::Enforce, ahead(desired.and_then(|desired| desired.cluster_due(now.mono))));
+        self.schedule.put(Timer::Supply, ahead(desired.and_then(|desired| desired.supply_due(now.mono))));
     }
 
     /// A store operation failed; it is tried again soon, then less soon.
@@ -325,12 +333,12 @@ impl Core {
         self.links[endpoint as usize].hint();
         match endpoint {
             Endpoint::Kubernetes => self.observe_due = true,
-            Endpoint::Login => self.scope_not_before = [None; 2],
+            Endpoint::Login => self.scope_not_before = [None; Scope::ALL.len()],
             // Tags that were refused wait on their own.
             Endpoint::Arm if self.conditions.holds(answers::ABOUT_TAGS) => {
                 self.schedule.put(Timer::Tags, None)
             }
-            Endpoint::Arm => {}
+            Endpoint::Arm | Endpoint::Vault | Endpoint::Registry => {}
             Endpoint::Ingest => {
                 self.outbox.hint();
                 self.drain.over();
