@@ -1,5 +1,5 @@
 //! Azure's public APIs as the agent needs them, one file an API: tokens (`identity`), Resource Manager (`arm`, `lro`,
-//! and its children that say what is wanted: `desired`) and Logs Ingestion (`ingest`).
+//! and its children that say what is wanted: `desired`), Logs Ingestion (`ingest`) and Key Vault (`vault`).
 //!
 //! Each client makes blocking calls with a deadline and turns every answer, nonsense included, into the words of
 //! [`crate::core::Outcome`]. Nothing in here retries, waits, stores or schedules, and nothing knows the cluster or the store.
@@ -19,6 +19,7 @@ pub mod resources;
 #[cfg(test)]
 mod tests;
 pub mod token_cache;
+pub mod vault;
 
 pub use cloud::Cloud;
 pub use identity::{Credential, Identity, Token};

@@ -6,6 +6,7 @@ mod arm;
 mod desired;
 mod identity;
 mod ingest;
+mod vault;
 
 use crate::clock::Clock;
 use crate::core::{Outcome, Reason};
