@@ -11,4 +11,5 @@ pub mod gitops;
 pub mod heartbeat;
 pub mod metadata;
 pub mod silence;
+pub mod supplies;
 pub mod tags;
