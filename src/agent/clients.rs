@@ -20,6 +20,7 @@ use crate::http;
 use crate::k3s::{self, own};
 use crate::scenario::gitops;
 use crate::scenario::metadata::Facts;
+use crate::scenario::supplies::Supplies;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -166,7 +167,7 @@ impl Calls for Clients {
         let client = self.cluster()?;
         let served = client.served()?;
         let objects = match key.kind {
-            Kind::Flux => gitops::render(content, &served),
+            Kind::Flux => gitops::render(content, &served, &Supplies::default()),
             Kind::Extension => {
                 Err(Reason::new("NotSupported", "this version of arclet installs no extensions"))
             }

@@ -1,10 +1,12 @@
 //! A configuration as a whole: what it is called, where it goes, which source it has.
 
+use super::auth::Access;
 use super::fields::{Fields, bad};
 use super::versions::Versions;
 use super::{bucket, code, git, names, oci};
 use crate::core::Reason;
 use crate::core::document::{Key, Kind};
+use crate::scenario::supplies::Supplies;
 use serde_json::Value;
 
 /// `sourceKind`: Azure's word. Two of the four are the same kind in Flux.
@@ -88,12 +90,22 @@ impl Document {
     }
 
     /// The source's object and its Secrets.
-    pub fn source(&self, versions: &Versions) -> Result<Rendered, Reason> {
+    pub fn source(&self, versions: &Versions, supplies: &Supplies) -> Result<Rendered, Reason> {
         match self.source {
-            Source::GitRepository => git::render(self, versions),
-            Source::Bucket => bucket::render(self, versions),
-            Source::AzureBlob => bucket::render_azure_blob(self, versions),
-            Source::OciRepository => oci::render(self, versions),
+            Source::GitRepository => git::render(self, versions, supplies),
+            Source::Bucket => bucket::render(self, versions, supplies),
+            Source::AzureBlob => bucket::render_azure_blob(self, versions, supplies),
+            Source::OciRepository => oci::render(self, versions, supplies),
+        }
+    }
+
+    /// How the source is let in.
+    pub fn access(&self) -> Result<Access<'_>, Reason> {
+        match self.source {
+            Source::GitRepository => git::access(self),
+            Source::Bucket => bucket::access(self),
+            Source::AzureBlob => bucket::azure_blob_access(self),
+            Source::OciRepository => oci::access(self),
         }
     }
 

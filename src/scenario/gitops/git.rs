@@ -1,15 +1,21 @@
 //! `gitRepository` → GitRepository.
 
+use super::auth::{self, Access, Ask, Form, Plan};
+use super::code;
 use super::document::{Document, Rendered, url};
 use super::fields::{Fields, bad};
 use super::stamp;
 use super::versions::{Versions, duration, timeout};
-use super::{auth, code};
 use crate::core::Reason;
+use crate::scenario::supplies::Supplies;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-pub(super) fn render(document: &Document, versions: &Versions) -> Result<Rendered, Reason> {
+pub(super) fn render(
+    document: &Document,
+    versions: &Versions,
+    supplies: &Supplies,
+) -> Result<Rendered, Reason> {
     let source = document.section("gitRepository")?;
     let address = address(&source)?;
     let mut spec = Map::from_iter([
@@ -22,40 +28,75 @@ pub(super) fn render(document: &Document, versions: &Versions) -> Result<Rendere
     if !reference.is_empty() {
         spec.insert("ref".into(), Value::Object(reference));
     }
-    let provider = provider(&source, versions)?;
-    if let Some(provider) = provider {
+    if let Some(provider) = provider(&source)? {
+        if !versions.source_is_stable() {
+            let message = format!("{} needs source.toolkit.fluxcd.io/v1", source.path("provider"));
+            return Err(
+                Reason::new(code::FLUX_TOO_OLD, message).cure("bring Flux to 2.4 or newer (2.5 for GitHub)")
+            );
+        }
         spec.insert("provider".into(), provider.into());
     }
-
-    let mut secrets = Vec::new();
-    let ca = source.base64("httpsCACert")?;
-    if let Some(name) = auth::local(&source, &["httpsUser", "httpsCACert", "sshKnownHosts"])? {
-        auth::refer(&mut spec, "secretRef", name);
-    } else if address.starts_with("ssh://") {
-        // Azure would make a key pair of its own and show its public half: it too is in Azure alone.
-        return Err(auth::needs(
-            document,
-            &source,
-            &source.path("url"),
-            "an SSH private key with its known hosts",
-        ));
-    } else if provider == Some("github") {
-        return Err(auth::needs(
-            document,
-            &source,
-            &source.path("provider"),
-            "the private key of a GitHub app",
-        ));
-    } else {
-        auth::refuse_secrets(document, &source, &[("httpsUser", "the password or token of that user")])?;
-        if let Some(pem) = ca {
-            auth::refer(&mut spec, "secretRef", &document.own("auth"));
-            secrets.push(auth::secret(document, "auth", auth::ca(pem)));
-        }
-    }
+    let secrets = access(document)?.render(document, &source, supplies, &mut spec)?;
     Ok(Rendered {
         secrets,
         object: stamp::object(&versions.source(), "GitRepository", document, &document.name, spec),
+    })
+}
+
+/// How this source is let in.
+pub(super) fn access(document: &Document) -> Result<Access<'_>, Reason> {
+    let source = document.section("gitRepository")?;
+    let ca = source.base64("httpsCACert")?;
+    let known_hosts = source.base64("sshKnownHosts")?;
+    let user = source.text("httpsUser")?;
+    let ask = |field, what, form, at| Ask { field, what, form, at, optional: false };
+    let local = auth::local(&source, &["httpsUser", "httpsCACert", "sshKnownHosts"])?;
+    Access::new(local, || {
+        let plan = Plan::new("secretRef", "auth");
+        if address(&source)?.starts_with("ssh://") {
+            // Without a key of the operator's, Azure would make a pair of its own and show its public half: it too is in
+            // Azure alone.
+            let key = ask("sshPrivateKey", "an SSH private key", Form::Pem, source.path("url"));
+            let unknown = known_hosts.is_none().then(|| {
+                let at = source.path("sshKnownHosts");
+                Reason::new(code::MISSING_FIELD, format!("{at} is missing: Flux reads nothing over SSH from a host that it does not know"))
+                    .cure(format!("set {at} to what ssh-keyscan says of the host, in base64, after a look whether it is true"))
+            });
+            return Ok(plan.secret(&["identity"], key).base64(&["known_hosts"], known_hosts).lacks(unknown));
+        }
+        let plan = plan.base64(&auth::CA, ca);
+        let at = source.path("provider");
+        Ok(match (provider(&source)?, user) {
+            (Some("github"), _) => plan
+                .secret(
+                    &["githubAppID"],
+                    ask("githubAppID", "the id of a GitHub app", Form::Line, at.clone()),
+                )
+                .secret(
+                    &["githubAppInstallationID"],
+                    ask(
+                        "githubAppInstallationID",
+                        "the id of a GitHub app's installation",
+                        Form::Line,
+                        at.clone(),
+                    ),
+                )
+                .secret(
+                    &["githubAppPrivateKey"],
+                    ask("githubAppPrivateKey", "the private key of a GitHub app", Form::Pem, at),
+                ),
+            (_, Some(name)) => {
+                let what = "the password or token of that user";
+                let key = ask(HTTPS_KEY, what, Form::Line, source.path("httpsUser"));
+                plan.text(&["username"], Some(name)).secret(&["password"], key)
+            }
+            (_, None) if auth::is_protected(document, HTTPS_KEY)? => {
+                let key = ask(HTTPS_KEY, "a bearer token", Form::Line, auth::protected(HTTPS_KEY));
+                plan.secret(&["bearerToken"], key)
+            }
+            _ => plan,
+        })
     })
 }
 
@@ -89,14 +130,9 @@ fn reference(source: &Fields) -> Result<Map<String, Value>, Reason> {
 }
 
 /// Flux's word; none for `Generic`, so that the field is not asked of a Flux that does not have it yet.
-fn provider(source: &Fields, versions: &Versions) -> Result<Option<&'static str>, Reason> {
+fn provider(source: &Fields) -> Result<Option<&'static str>, Reason> {
     let words = [("Generic", None), ("Azure", Some("azure")), ("GitHub", Some("github"))];
-    let provider = source.word("provider", &words)?.flatten();
-    if provider.is_some() && !versions.source_is_stable() {
-        let message = format!("{} needs source.toolkit.fluxcd.io/v1", source.path("provider"));
-        return Err(
-            Reason::new(code::FLUX_TOO_OLD, message).cure("bring Flux to 2.4 or newer (2.5 for GitHub)")
-        );
-    }
-    Ok(provider)
+    Ok(source.word("provider", &words)?.flatten())
 }
+
+const HTTPS_KEY: &str = "httpsKey";

@@ -33,6 +33,7 @@ mod versions;
 
 use crate::core::Reason;
 use crate::core::document::{Picture, Served};
+use crate::scenario::supplies::{Naming, SecretWanted, Supplies};
 use document::Document;
 use serde_json::Value;
 
@@ -62,7 +63,7 @@ pub mod code {
     pub const UNKNOWN_DEPENDENCY: &str = "UnknownDependency";
     /// Kustomizations wait for each other in a circle.
     pub const DEPENDENCY_CYCLE: &str = "DependencyCycle";
-    /// ARM does not give secrets back; without one this source cannot be read.
+    /// ARM does not give secrets back, and no Key Vault is configured; without one this source cannot be read.
     pub const SECRET_NEEDS_KEY_VAULT: &str = "SecretNeedsKeyVault";
     /// `localAuthRef` names a whole Secret, and another field asks for something beside it.
     pub const CONFLICTING_AUTH: &str = "ConflictingAuth";
@@ -75,12 +76,12 @@ pub mod code {
 /// The objects of a configuration in the order in which they are to be made: the namespace (with [`KEEP`]), the service
 /// account and its binding in namespace scope, Secrets, the source, kustomizations after those they depend on.
 ///
-/// `content` is the stored document: `{"id", "name", "properties": {…}}` as ARM writes them. No reason has a secret or a
-/// URL in its text.
-pub fn render(content: &[u8], served: &Served) -> Result<Vec<Value>, Reason> {
+/// `content` is the stored document: `{"id", "name", "properties": {…}}` as ARM writes them; `supplies` has what was
+/// fetched for it. No reason has a secret or a URL in its text.
+pub fn render(content: &[u8], served: &Served, supplies: &Supplies) -> Result<Vec<Value>, Reason> {
     let document = Document::read(content)?;
     let versions = versions::Versions::choose(&document, served)?;
-    let source = document.source(&versions)?;
+    let source = document.source(&versions, supplies)?;
     let kustomizations = kustomizations::render(&document, &versions)?;
 
     let mut objects = tenancy::render(&document);
@@ -91,6 +92,12 @@ pub fn render(content: &[u8], served: &Served) -> Result<Vec<Value>, Reason> {
         stamp::stamp(object, &document);
     }
     Ok(objects)
+}
+
+/// The secrets that a configuration needs from the vault. One that [`render`] refuses needs none.
+pub fn needs(content: &[u8], naming: &Naming) -> Vec<SecretWanted> {
+    let wanted = |document: Document| Ok(document.access()?.wanted(&document, naming));
+    Document::read(content).and_then(wanted).unwrap_or_default()
 }
 
 /// What the live objects say of a configuration, in ARM's words. `live` are the objects as the API server returned them,

@@ -1,16 +1,21 @@
 //! `ociRepository` → OCIRepository.
 
-use super::auth;
+use super::auth::{self, Access, Ask, Form, Plan};
 use super::document::{Document, Rendered, url};
 use super::fields::{Fields, bad};
 use super::names;
 use super::stamp;
 use super::versions::{Versions, duration, timeout};
 use crate::core::Reason;
+use crate::scenario::supplies::Supplies;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value, json};
 
-pub(super) fn render(document: &Document, versions: &Versions) -> Result<Rendered, Reason> {
+pub(super) fn render(
+    document: &Document,
+    versions: &Versions,
+    supplies: &Supplies,
+) -> Result<Rendered, Reason> {
     let source = document.section("ociRepository")?;
     let mut spec = Map::from_iter([
         ("url".to_owned(), json!(url(&source, &["oci://"])?)),
@@ -36,27 +41,57 @@ pub(super) fn render(document: &Document, versions: &Versions) -> Result<Rendere
         spec.insert("layerSelector".into(), Value::Object(layer));
     }
 
-    let mut secrets = Vec::new();
-    match auth::local(&source, &[])? {
-        Some(name) => auth::refer(&mut spec, "secretRef", name),
-        None => auth::refuse_secrets(document, &source, &[])?,
-    }
-    if let Some(tls) = source.object("tlsConfig")? {
-        // A certificate without its key lets nobody in. `localAuthRef` is the registry's login and holds neither.
-        if let Some(field) = ["privateKey", "clientCertificate"].into_iter().find(|f| tls.holds_something(f))
-        {
-            return Err(client_certificate(document, &tls.path(field)));
-        }
-        if let Some(pem) = tls.base64("caCertificate")? {
-            auth::refer(&mut spec, "certSecretRef", &document.own("tls"));
-            secrets.push(auth::secret(document, "tls", auth::ca(pem)));
-        }
-    }
+    let mut secrets = access(document)?.render(document, &source, supplies, &mut spec)?;
     if let Some(verify) = source.object("verify")? {
         spec.insert("verify".into(), Value::Object(verification(document, &verify, &mut secrets)?));
     }
     let object = stamp::object(&versions.source(), "OCIRepository", document, &document.name, spec);
     Ok(Rendered { secrets, object })
+}
+
+/// How a registry is let into: a login, which ARM has no field for, and what TLS needs.
+pub(super) fn access(document: &Document) -> Result<Access<'_>, Reason> {
+    let source = document.section("ociRepository")?;
+    let local = auth::local(&source, &[])?;
+    let identity = source.flag("useWorkloadIdentity", false)? || source.holds_something("serviceAccountName");
+    let mut access = Access::new(local, || {
+        let plan = Plan::new("secretRef", "registry").kind("kubernetes.io/dockerconfigjson");
+        let ask = Ask {
+            field: "dockerconfigjson",
+            what: "the login of a registry",
+            form: Form::DockerConfig,
+            at: source.place().to_owned(),
+            optional: true,
+        };
+        Ok(if identity { plan } else { plan.secret(&[".dockerconfigjson"], ask) })
+    })?;
+    if let Some(tls) = source.object("tlsConfig")? {
+        access.plans.push(tls_plan(&tls)?);
+    }
+    Ok(access)
+}
+
+/// Every member counts as a secret for ARM, the CA too: what is shown of one says at least that it is there. A certificate
+/// without its key lets nobody in, and `localAuthRef` is the registry's login and holds neither.
+fn tls_plan<'a>(tls: &Fields<'a>) -> Result<Plan<'a>, Reason> {
+    let shown = ["privateKey", "clientCertificate"].into_iter().find(|field| tls.holds_something(field));
+    let ca = tls.base64("caCertificate")?;
+    let at = tls.path(shown.unwrap_or_default());
+    let ask =
+        |field, what, at: &str, optional| Ask { field, what, form: Form::Pem, at: at.to_owned(), optional };
+    let mut plan = Plan::new("certSecretRef", "tls").base64(&auth::CA, ca);
+    if ca.is_none() {
+        let at = tls.path("caCertificate");
+        plan = plan.secret(&auth::CA, ask("caCertificate", "the CA of a registry", &at, true));
+    }
+    let certificate = "a client certificate with its private key";
+    if shown.is_some() || ca.is_none() {
+        plan = plan
+            .secret(&["tls.crt", "certFile"], ask("clientCertificate", certificate, &at, shown.is_none()))
+            .secret(&["tls.key", "keyFile"], ask("privateKey", certificate, &at, shown.is_none()))
+            .together(&["clientCertificate", "privateKey"]);
+    }
+    Ok(plan)
 }
 
 /// Flux takes the digest before the semver and that before the tag; `latest` is what ARM means by none of them.
@@ -98,7 +133,7 @@ fn verification(
     }
     if !keys.is_empty() {
         auth::refer(&mut wanted, "secretRef", &document.own("verify"));
-        secrets.push(auth::secret(document, "verify", keys));
+        secrets.push(auth::public(document, "verify", keys));
     }
 
     let mut identities = Vec::new();
@@ -110,15 +145,4 @@ fn verification(
         wanted.insert("matchOIDCIdentity".into(), Value::Array(identities));
     }
     Ok(wanted)
-}
-
-fn client_certificate(document: &Document, field: &str) -> Reason {
-    let message = format!(
-        "{field} asks for a client certificate with its private key, and ARM does not give secrets back"
-    );
-    let cure = format!(
-        "use localAuthRef (a Secret in the namespace {}) or a registry that asks for no client certificate",
-        document.namespace
-    );
-    Reason::new(super::code::SECRET_NEEDS_KEY_VAULT, message).cure(cure)
 }

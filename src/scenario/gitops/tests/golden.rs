@@ -22,7 +22,16 @@ pub(super) fn all() -> Vec<(PathBuf, Value)> {
 /// What a golden file's document becomes.
 pub(super) fn objects(golden: &Value) -> Vec<Value> {
     let served = serde_json::from_value(golden["served"].clone()).unwrap();
-    render(golden["document"].to_string().as_bytes(), &served).unwrap_or_else(|r| panic!("{r}"))
+    render(golden["document"].to_string().as_bytes(), &served, &supplies(golden))
+        .unwrap_or_else(|r| panic!("{r}"))
+}
+
+/// What the vault has, by its names there: `"vault": {…}`, or none.
+fn supplies(golden: &Value) -> Supplies {
+    let Some(vault) = golden["vault"].as_object() else { return Supplies::default() };
+    let secret = |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap().to_owned().into());
+    let naming = Some(Naming { prefix: String::new() });
+    Supplies { naming, secrets: vault.iter().map(secret).collect(), ..Supplies::default() }
 }
 
 #[test]

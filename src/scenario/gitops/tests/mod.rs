@@ -30,7 +30,7 @@ fn document(changes: Value) -> Value {
 }
 
 fn rendered(document: &Value) -> Result<Vec<Value>, Reason> {
-    render(document.to_string().as_bytes(), &flux())
+    render(document.to_string().as_bytes(), &flux(), &Supplies::default())
 }
 
 /// The reason for which a configuration with these changes is refused.

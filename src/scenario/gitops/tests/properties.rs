@@ -118,7 +118,7 @@ fn assert_names(objects: &[Value]) {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(content in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = render(&content, &flux());
+        let _ = render(&content, &flux(), &Supplies::default());
         let _ = picture(&content, &[]);
     }
 

@@ -7,7 +7,7 @@ fn what_is_no_document_is_a_reason_that_does_not_quote_it() {
     for content in
         ["", "hunter2", "[]", "\"hunter2\"", "{}", r#"{"name":"fleet"}"#, r#"{"name":1,"properties":{}}"#]
     {
-        let reason = render(content.as_bytes(), &flux()).unwrap_err();
+        let reason = render(content.as_bytes(), &flux(), &Supplies::default()).unwrap_err();
         assert_eq!(reason.code, code::NOT_A_DOCUMENT, "{content}");
         assert!(!reason.to_string().contains("hunter2"), "{reason}");
     }

@@ -35,7 +35,10 @@ fn a_secret_that_arm_does_not_give_back_is_asked_for_and_never_guessed() {
     for (changes, field) in withheld {
         let reason = refusal(changes);
         assert!(!reason.to_string().contains("hunter2"), "{reason}");
-        assert!(reason.next_step.contains("localAuthRef"), "{reason}");
+        assert!(
+            reason.next_step.contains("localAuthRef") && reason.next_step.contains("key-vault"),
+            "{reason}"
+        );
         names_the_field(reason, code::SECRET_NEEDS_KEY_VAULT, field);
     }
 }
@@ -84,4 +87,133 @@ fn tls_of_a_bucket_is_what_the_document_says_and_else_what_its_url_says() {
     assert_eq!(insecure(json!({"url": "s3.example"})), true);
     assert_eq!(insecure(json!({"url": "https://s3.example", "insecure": true})), true);
     assert_eq!(insecure(json!({"url": "http://s3.example", "insecure": false})), false);
+}
+
+/// A vault that has these, and is configured.
+fn vault(secrets: &[(&str, &str)]) -> Supplies {
+    let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into()));
+    Supplies { naming: Some(naming()), secrets: secrets.collect(), ..Supplies::default() }
+}
+
+fn naming() -> Naming {
+    Naming { prefix: String::new() }
+}
+
+fn with(changes: &Value, supplies: &Supplies) -> Result<Vec<Value>, Reason> {
+    render(document(changes.clone()).to_string().as_bytes(), &flux(), supplies)
+}
+
+fn blob(more: Value) -> Value {
+    let mut blob = json!({"url": "https://a.blob.core.windows.net", "containerName": "c"});
+    more.as_object().unwrap().iter().for_each(|(field, value)| blob[field] = value.clone());
+    json!({"sourceKind": "AzureBlob", "azureBlob": blob})
+}
+
+fn oci(more: Value) -> Value {
+    let mut oci = json!({"url": "oci://a/b"});
+    more.as_object().unwrap().iter().for_each(|(field, value)| oci[field] = value.clone());
+    json!({"sourceKind": "OCIRepository", "ociRepository": oci})
+}
+
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\n";
+
+#[test]
+fn what_is_fetched_is_what_is_rendered_and_until_then_the_document_waits() {
+    let principal = json!({"servicePrincipal": {"clientId": "c", "tenantId": "t"}});
+    let shown = json!({"servicePrincipal": {"clientId": "c", "tenantId": "t", "clientCertificate": "***"}});
+    let bucket = json!({"url": "https://s3.example", "bucketName": "b", "accessKey": "me"});
+    let ssh = git(json!({"url": "git@a:b/c", "sshKnownHosts": "aG9zdA=="}));
+    let user = git(json!({"url": "https://a/b", "httpsUser": "me"}));
+    let app = git(json!({"url": "https://a/b", "provider": "GitHub"}));
+    let bearer = json!({"configurationProtectedSettings": {"httpsKey": ""}});
+    let config = r#"{"auths": {"a": {}}}"#;
+    for (changes, needed, optional, value) in [
+        (ssh, &["sshPrivateKey"][..], &[][..], KEY),
+        (user, &["httpsKey"], &[], "hunter2\n"),
+        (bearer, &["httpsKey"], &[], "hunter2"),
+        (app, &["githubAppID", "githubAppInstallationID", "githubAppPrivateKey"], &[], KEY),
+        (json!({"sourceKind": "Bucket", "bucket": bucket}), &["bucketSecretKey"], &[], "hunter2"),
+        (blob(json!({"accountKey": "***"})), &["accountKey"], &[], "hunter2"),
+        (blob(json!({"sasToken": "***"})), &["sasToken"], &[], "hunter2"),
+        (blob(json!({})), &[], &["accountKey", "sasToken"], "hunter2"),
+        (blob(principal), &[], &["clientSecret", "clientCertificate", "clientCertificatePassword"], KEY),
+        (blob(shown), &["clientCertificate"], &["clientCertificatePassword"], KEY),
+        (oci(json!({})), &[], &["dockerconfigjson"], config),
+    ] {
+        let wanted = needs(document(changes.clone()).to_string().as_bytes(), &naming());
+        let fields =
+            |optional| wanted.iter().filter(|w| w.optional == optional).map(|w| w.field).collect::<Vec<_>>();
+        assert_eq!((fields(false), fields(true)), (needed.to_vec(), optional.to_vec()), "{changes}");
+        let names: Vec<(&str, &str)> = wanted.iter().map(|w| (w.vault_name.as_str(), value)).collect();
+        assert!(names.iter().all(|(name, _)| name.starts_with("flux-fleet-")), "{names:?}");
+        if !needed.is_empty() {
+            for lacking in 0..needed.len() {
+                let mut some = names.clone();
+                some.remove(lacking);
+                let reason = with(&changes, &vault(&some)).unwrap_err();
+                assert_eq!(reason.code, crate::core::document::SECRET_NOT_FETCHED, "{reason}");
+                assert!(reason.message.contains(names[lacking].0), "{reason}");
+            }
+        }
+        let objects = with(&changes, &vault(&names)).unwrap_or_else(|r| panic!("{changes}: {r}"));
+        let secret = objects.iter().find(|object| object["kind"] == "Secret").unwrap();
+        let source = objects.iter().find(|object| !object["spec"]["secretRef"].is_null()).unwrap();
+        assert_eq!(source["spec"]["secretRef"]["name"], secret["metadata"]["name"], "{changes}");
+    }
+}
+
+#[test]
+fn a_source_that_nothing_says_is_private_is_read_openly_while_the_vault_has_nothing_for_it() {
+    for changes in [blob(json!({})), oci(json!({})), oci(json!({"tlsConfig": {}}))] {
+        let objects = with(&changes, &vault(&[])).unwrap();
+        assert!(
+            objects.iter().all(|o| o["kind"] != "Secret" && o["spec"]["secretRef"].is_null()),
+            "{objects:?}"
+        );
+    }
+}
+
+#[test]
+fn a_host_that_is_not_known_is_not_read_from_over_ssh() {
+    let ssh = git(json!({"url": "ssh://git@a/b"}));
+    let reason = with(&ssh, &vault(&[("flux-fleet-sshPrivateKey", KEY)])).unwrap_err();
+    names_the_field(reason, code::MISSING_FIELD, "properties.gitRepository.sshKnownHosts");
+}
+
+#[test]
+fn half_a_certificate_waits_for_its_other_half() {
+    let tls = oci(json!({"tlsConfig": {}}));
+    let whole = [("flux-fleet-clientCertificate", KEY), ("flux-fleet-privateKey", KEY)];
+    for (_, half) in [(0, &whole[..1]), (1, &whole[1..])] {
+        let reason = with(&tls, &vault(half)).unwrap_err();
+        assert_eq!(reason.code, crate::core::document::SECRET_NOT_FETCHED, "{reason}");
+    }
+    let objects = with(&tls, &vault(&whole)).unwrap();
+    assert_eq!(objects[2]["spec"]["certSecretRef"], json!({"name": "fleet-tls"}));
+}
+
+#[test]
+fn a_value_that_cannot_be_what_it_is_to_be_is_refused_without_quoting_it() {
+    let ssh = git(json!({"url": "ssh://git@a/b", "sshKnownHosts": "aG9zdA=="}));
+    for (changes, name) in [
+        (ssh, "flux-fleet-sshPrivateKey"),
+        (oci(json!({})), "flux-fleet-dockerconfigjson"),
+        (
+            blob(json!({"servicePrincipal": {"clientId": "c", "tenantId": "t", "clientCertificate": "*"}})),
+            "flux-fleet-clientCertificate",
+        ),
+    ] {
+        for value in ["hunter2!", "aHVudGVyMg", "{\"hunter2\":"] {
+            let reason = with(&changes, &vault(&[(name, value)])).unwrap_err();
+            assert_eq!(reason.code, code::BAD_VALUE, "{reason}");
+            assert!(reason.message.contains(name) && !reason.to_string().contains("unter2"), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_the_operators_own_needs_nothing_of_the_vault() {
+    let own = git(json!({"url": "ssh://git@a/b", "localAuthRef": "login"}));
+    assert_eq!(needs(document(own).to_string().as_bytes(), &naming()), []);
+    assert_eq!(needs(b"hunter2", &naming()), []);
 }

@@ -8,7 +8,7 @@ fn without_flux_the_reason_says_what_to_install() {
     let mut served = flux();
     served.remove("kustomize.toolkit.fluxcd.io");
     for served in [served, Served::new()] {
-        let reason = render(document.as_bytes(), &served).unwrap_err();
+        let reason = render(document.as_bytes(), &served, &Supplies::default()).unwrap_err();
         assert!(reason.next_step.contains("microsoft.flux"), "{reason}");
         names_the_field(reason, code::FLUX_MISSING, "toolkit.fluxcd.io");
     }
@@ -25,10 +25,10 @@ fn what_an_old_flux_does_not_have_is_not_asked_of_it() {
         document(json!({"sourceKind": "OCIRepository", "ociRepository": {"url": "oci://a/b"}})).to_string();
     let azure = document(git(json!({"url": "https://a/b", "provider": "Azure"}))).to_string();
     for (content, source) in [(&oci, "v1beta1"), (&azure, "v1beta2"), (&azure, "v2")] {
-        let reason = render(content.as_bytes(), &served(source)).unwrap_err();
+        let reason = render(content.as_bytes(), &served(source), &Supplies::default()).unwrap_err();
         names_the_field(reason, code::FLUX_TOO_OLD, "source.toolkit.fluxcd.io");
     }
-    assert!(render(oci.as_bytes(), &served("v1beta2")).is_ok());
+    assert!(render(oci.as_bytes(), &served("v1beta2"), &Supplies::default()).is_ok());
 }
 
 #[test]
