@@ -17,6 +17,7 @@ pub(crate) fn cloud(config: &config::Cloud) -> Result<Cloud, Reason> {
         (&mut cloud.arm, &config.arm),
         (&mut cloud.arm_scope, &config.arm_scope),
         (&mut cloud.monitor_scope, &config.monitor_scope),
+        (&mut cloud.vault_scope, &config.vault_scope),
     ] {
         if let Some(changed) = changed {
             known.clone_from(changed);

@@ -5,9 +5,11 @@
 //! refused is made anew from its files the next time.
 
 use super::calls::{Calls, Keep, Note};
+use super::secrets;
 use super::supply::{Fetched, Held};
 use crate::azure::arm::{Arm, TagOperation};
 use crate::azure::ingest::Ingest;
+use crate::azure::vault::Vault;
 use crate::azure::{Cloud, Identity, ResourceId, Token, desired, token_cache};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -20,7 +22,7 @@ use crate::http;
 use crate::k3s::{self, own};
 use crate::scenario::gitops;
 use crate::scenario::metadata::Facts;
-use crate::scenario::supplies::Supplies;
+use crate::scenario::supplies::{self, Naming, SecretWanted, Secrets, Supplies};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +34,7 @@ pub struct Clients {
     login: Made<Identity>,
     arm: Made<Arm>,
     ingest: Made<Ingest>,
+    vault: Made<Vault>,
     kubernetes: Made<k3s::Client>,
 }
 
@@ -45,6 +48,7 @@ impl Clients {
             login: Made::default(),
             arm: Made::default(),
             ingest: Made::default(),
+            vault: Made::default(),
             kubernetes: Made::default(),
         }
     }
@@ -71,6 +75,27 @@ impl Clients {
     fn resource_manager(&self) -> Result<(Arc<Arm>, ResourceId), Outcome> {
         let arm = self.arm.get_or(|| Ok(Arm::new(&device::cloud(&self.config.cloud)?.arm, self.azure()?)));
         Ok((arm.map_err(Outcome::Refused)?, self.config.cluster.id.clone()))
+    }
+
+    /// How the vault's secrets are called, if there is a vault.
+    fn naming(&self) -> Option<Naming> {
+        let desired = &self.config.desired;
+        desired.key_vault.as_ref().map(|_| Naming { prefix: desired.key_vault_prefix.clone() })
+    }
+
+    /// The secrets that a document needs from the vault.
+    fn secrets_of(&self, key: &Key, content: &[u8]) -> Vec<SecretWanted> {
+        let Some(naming) = self.naming() else { return Vec::new() };
+        match key.kind {
+            Kind::Flux => gitops::needs(content, &naming),
+            Kind::Extension => Vec::new(),
+        }
+    }
+
+    /// What the cache has for a document, as rendering takes it.
+    fn supplies(&self, held: &Held) -> Supplies {
+        let secrets = held.get(Supply::Secrets).map(Secrets::from_bytes).unwrap_or_default();
+        Supplies { naming: self.naming(), secrets: secrets.into_values(), chart: None }
     }
 
     fn identity(&self) -> Result<Arc<Identity>, Reason> {
@@ -134,24 +159,28 @@ impl Calls for Clients {
         arm.confirm(&id, key, token)
     }
 
-    fn needs(&self, key: &Key, _content: &[u8]) -> Needs {
-        match key.kind {
-            Kind::Flux | Kind::Extension => Needs::default(),
+    fn needs(&self, key: &Key, content: &[u8]) -> Needs {
+        match self.secrets_of(key, content).is_empty() {
+            true => Needs::default(),
+            false => Needs::default().and(Supply::Secrets),
         }
     }
 
     fn supply(
         &self,
-        _key: &Key,
-        _content: &[u8],
+        key: &Key,
+        content: &[u8],
         supply: Supply,
-        _held: Option<&[u8]>,
-        _token: Option<&str>,
+        held: Option<&[u8]>,
+        token: Option<&str>,
     ) -> Result<Fetched, Outcome> {
-        match supply {
-            Supply::Secrets | Supply::Chart | Supply::Versions => {
-                Ok(Fetched::Kept { asked: false, trouble: None })
+        match (supply, &self.config.desired.key_vault, token) {
+            (Supply::Secrets, Some(url), Some(token)) => {
+                let make = || Ok(Vault::new(url, self.azure()?, self.clock.clone()));
+                let vault = self.vault.get_or(make).map_err(Outcome::Refused)?;
+                secrets::fetch(&self.secrets_of(key, content), held, |name| vault.get(name, token))
             }
+            _ => Ok(Fetched::Kept { asked: false, trouble: None }),
         }
     }
 
@@ -160,23 +189,27 @@ impl Calls for Clients {
         key: &Key,
         content: &[u8],
         digest: Digest,
-        _held: &Held,
+        held: &Held,
         noted: &[ObjectRef],
         note: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
         let client = self.cluster()?;
         let served = client.served()?;
+        let supplies = self.supplies(held);
         let objects = match key.kind {
-            Kind::Flux => gitops::render(content, &served, &Supplies::default()),
+            Kind::Flux => gitops::render(content, &served, &supplies),
             Kind::Extension => {
                 Err(Reason::new("NotSupported", "this version of arclet installs no extensions"))
             }
         };
-        let objects = match objects {
+        drop(supplies);
+        let mut objects = match objects {
             Ok(objects) => objects,
             Err(reason) => return Ok((Enforced::Failed(reason), noted.to_vec())),
         };
-        let owned = client.enforce(&key.to_string(), &objects, noted, note)?;
+        let owned = client.enforce(&key.to_string(), &objects, noted, note);
+        objects.iter_mut().for_each(supplies::wipe);
+        let owned = owned?;
         let enforced = match refusal(&owned.refused) {
             None => Enforced::Applied { digest, picture: gitops::picture(content, &owned.live) },
             Some(reason) => Enforced::Failed(reason),
@@ -200,7 +233,8 @@ impl Calls for Clients {
             Endpoint::Login => self.login.forget(),
             Endpoint::Arm => self.arm.forget(),
             Endpoint::Ingest => self.ingest.forget(),
-            Endpoint::Vault | Endpoint::Registry => {}
+            Endpoint::Vault => self.vault.forget(),
+            Endpoint::Registry => {}
         }
         if endpoint != Endpoint::Kubernetes {
             self.azure.forget();
@@ -250,7 +284,8 @@ pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
     };
     // An endpoint without a host is not shown.
     let none = String::new;
-    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), none(), none()]
+    let vault = config.desired.key_vault.as_deref().map_or_else(none, host);
+    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), vault, none()]
 }
 
 /// Something that is made when it is first needed, and anew after it was forgotten.

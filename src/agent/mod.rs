@@ -34,6 +34,7 @@ mod desired;
 mod notify;
 mod publish;
 mod pump;
+mod secrets;
 mod settle;
 mod signals;
 mod start;

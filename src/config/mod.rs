@@ -87,6 +87,8 @@ pub struct Cloud {
     pub arm_scope: Option<String>,
     /// Another scope for ingestion tokens.
     pub monitor_scope: Option<String>,
+    /// Another scope for Key Vault tokens.
+    pub vault_scope: Option<String>,
 }
 
 /// Who the device is. The operator who connects it is somebody else.
@@ -182,6 +184,10 @@ pub struct Desired {
     pub pull_interval: Duration,
     /// Between looks at what is enforced.
     pub enforce_interval: Duration,
+    /// The Key Vault that has the documents' secrets, as an https URL; `None`: they are Secrets of the operator's own.
+    pub key_vault: Option<String>,
+    /// What the names of this cluster's secrets in it begin with.
+    pub key_vault_prefix: String,
 }
 
 impl Desired {
@@ -271,7 +277,7 @@ impl Config {
             pull_interval: self.desired.pull_interval,
             enforce_interval: self.desired.enforce_interval,
             kinds: self.desired.kinds(),
-            vault: false,
+            vault: self.desired.key_vault.is_some(),
         });
         if let Some(retry) = self.retry {
             settings.links = [retry; Endpoint::ALL.len()];
@@ -364,6 +370,7 @@ fn cloud(mut section: Section<'_, '_>) -> Cloud {
         arm: section.parsed("arm", https),
         arm_scope: section.parsed("arm-scope", scope),
         monitor_scope: section.parsed("monitor-scope", scope),
+        vault_scope: section.parsed("vault-scope", scope),
     }
 }
 
@@ -477,6 +484,8 @@ fn desired(mut section: Section<'_, '_>, profile: Profile) -> Desired {
         gitops: section.switch("gitops").unwrap_or(false),
         pull_interval: section.duration("pull-interval", bounds()).unwrap_or(default.pull_interval),
         enforce_interval: section.duration("enforce-interval", bounds()).unwrap_or(default.enforce_interval),
+        key_vault: section.parsed("key-vault", https),
+        key_vault_prefix: section.parsed("key-vault-prefix", prefix).unwrap_or_default(),
     }
 }
 
@@ -561,6 +570,14 @@ fn https(text: &str) -> Result<String, String> {
     match host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
         true => Err(format!("{text:?} is not https:// and a host")),
         false => Ok(format!("https://{host}")),
+    }
+}
+
+/// What a vault takes in names.
+fn prefix(text: &str) -> Result<String, String> {
+    match text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not at most 40 letters, digits and '-'")),
     }
 }
 
