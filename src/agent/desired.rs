@@ -10,6 +10,7 @@ use super::calls::Calls;
 use super::pump::answer;
 use crate::core::document::{Digest, Enforced, Key, Kinds, Listing, NOT_CACHED, Needs, ObjectRef, Withdrawn};
 use crate::core::{Outcome, Reason};
+use crate::scenario::mask;
 use crate::store::{Answer, Handle, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -109,7 +110,9 @@ impl Documents {
         let read = async |name| answer(self.store.doc_get(name)).await.ok().flatten();
         let content = read(wanted(key)).await;
         let made = read(format!("{MADE}{key}")).await;
-        let wanted = content.and_then(|content| serde_json::from_slice(&content).ok());
+        let mut wanted: Option<serde_json::Value> =
+            content.and_then(|content| serde_json::from_slice(&content).ok());
+        wanted.iter_mut().for_each(mask::value);
         (wanted, made.and_then(|made| serde_json::from_slice(&made).ok()).unwrap_or_default())
     }
 

@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod encode;
 pub mod gitops;
 pub mod heartbeat;
+pub mod mask;
 pub mod metadata;
 pub mod silence;
 pub mod supplies;

@@ -14,3 +14,4 @@ mod lifecycle;
 // Shared with benches/, which use more of it.
 #[allow(dead_code)]
 mod rig;
+mod secrets;

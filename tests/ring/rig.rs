@@ -27,8 +27,10 @@ pub struct Setup {
     pub retry: &'static str,
     /// Nodes of the cluster, of four processors each.
     pub nodes: usize,
-    /// The lines of `[desired]`.
+    /// The lines of `[desired]`; `{vault}` is the vault's URL.
     pub desired: &'static str,
+    /// The log's.
+    pub level: &'static str,
     /// Which of Flux's kinds the cluster has.
     pub flux: k3s_standin::Flux,
 }
@@ -41,6 +43,7 @@ impl Default for Setup {
             retry: "first = \"20ms\"\nlongest = \"100ms\"\nrefused = \"100ms\"",
             nodes: 3,
             desired: "",
+            level: "debug",
             flux: k3s_standin::Flux::Absent,
         }
     }
@@ -123,7 +126,7 @@ extra-ca-file = "{ca}"
 socket = "{socket}"
 status-file = "{status}"
 [log]
-level = "debug"
+level = "{level}"
 "#,
             cluster = azure_standin::cluster_id("k3s-1"),
             login = self.urls[0],
@@ -135,7 +138,8 @@ level = "debug"
             dcr = azure_standin::RULE,
             kubeconfig = path("kubeconfig"),
             retry = self.setup.retry,
-            desired = self.setup.desired,
+            level = self.setup.level,
+            desired = self.setup.desired.replace("{vault}", &self.azure.vault_url()),
             store = path("store"),
             ca = path("ca.pem"),
             socket = path("sock"),

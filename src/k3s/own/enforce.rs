@@ -71,6 +71,32 @@ impl Client {
     }
 }
 
+/// A refusal of a Secret without the words of whoever refuses: an admission webhook may quote the whole object, and
+/// nothing tells a quotation from the rest. The code and the cure stay.
+fn withheld(mut outcome: Outcome, reference: &ObjectRef) -> Outcome {
+    let reason = match &mut outcome {
+        Outcome::TooLarge(reason)
+        | Outcome::BadRecord(reason)
+        | Outcome::Refused(reason)
+        | Outcome::Unreachable(reason)
+        | Outcome::Unauthorized { reason, .. }
+        | Outcome::Throttled { reason, .. } => reason,
+        Outcome::Success => return outcome,
+    };
+    // What the network says does not name the call.
+    if reference.kind == "Secret"
+        && reason.message.starts_with("PATCH ")
+        && reason.code != code::FIELD_CONFLICT
+    {
+        reason.message = format!(
+            "the API server refuses {} ({}); its words may quote the secret and are not shown",
+            title(reference),
+            reason.code
+        );
+    }
+    outcome
+}
+
 /// Notes what will be made. The failure to do so is that of each object that it is about.
 fn noted_before(
     wanted: &[Wanted],
@@ -202,6 +228,7 @@ impl Hand<'_> {
         };
         let form = form(&reference.kind);
         let made = self.client.patch(&item.resource, &item.object, FIELD_MANAGER, force, form);
+        let made = made.map_err(|outcome| withheld(outcome, &reference));
         match self.of_object(made)? {
             Ok((live, created)) => {
                 // What somebody made between the look and the apply is theirs.

@@ -7,6 +7,7 @@ use super::document::Document;
 use super::versions::is_flux;
 use crate::core::Reason;
 use crate::core::document::{Compliance, ObjectStatus, Picture};
+use crate::scenario::mask;
 use serde_json::Value;
 
 pub(super) fn picture(content: &[u8], live: &[Value]) -> Picture {
@@ -92,7 +93,7 @@ fn compliance(object: &Value) -> Compliance {
 fn ready(object: &Value) -> Option<Reason> {
     let ready = condition(object)?;
     let text = |field: &str| ready.get(field).and_then(Value::as_str).unwrap_or_default();
-    Some(Reason::new(cut(text("reason"), LONGEST_REASON), cut(text("message"), LONGEST_MESSAGE)))
+    Some(Reason::new(cut(text("reason"), LONGEST_REASON), cut(&mask::text(text("message")), LONGEST_MESSAGE)))
 }
 
 fn condition(object: &Value) -> Option<&Value> {

@@ -23,6 +23,8 @@ pub struct Cluster {
     pub objects: BTreeMap<Key, Stored>,
     pub nodes: Nodes,
     pub version: String,
+    /// An admission webhook refuses every Secret and quotes it.
+    pub nosy: bool,
     pub flux: Flux,
     /// How many continue tokens more are to be found expired.
     pub expire_pages: u32,
@@ -48,6 +50,7 @@ impl Cluster {
             objects: BTreeMap::new(),
             nodes: Nodes::new(options.nodes, options.cpus, &options.version),
             version: options.version.clone(),
+            nosy: false,
             flux: options.flux,
             expire_pages: 0,
             granted: HashMap::new(),

@@ -209,6 +209,11 @@ impl ApiServer {
         self.shared.cluster().set_version(version);
     }
 
+    /// From now on an admission webhook refuses every Secret, and quotes what was in it (or no longer does).
+    pub fn set_nosy(&self, nosy: bool) {
+        self.shared.cluster().nosy = nosy;
+    }
+
     /// The next so many pages that are asked for with a continue token are 410 Expired.
     pub fn expire_pages(&self, pages: u32) {
         self.shared.cluster().expire_pages = pages;

@@ -85,6 +85,24 @@ fn in_version(object: &Value, version: &str) -> String {
     object.to_string()
 }
 
+/// An admission webhook that refuses a Secret and tells everybody what was in it.
+fn nosy(body: &[u8]) -> Answer {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let secret: Value = serde_json::from_slice(body).unwrap_or_default();
+    let values = secret["data"].as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+    let told: Vec<String> = values
+        .map(|value| {
+            let plain = BASE64_STANDARD.decode(value).unwrap_or_default();
+            format!("{value} is {}", String::from_utf8_lossy(&plain))
+        })
+        .collect();
+    Answer::status(
+        422,
+        "Invalid",
+        &format!("admission webhook \"nosy\" denied the request: {}", told.join(", ")),
+    )
+}
+
 /// Answers a request, with the cluster locked: requests take effect one after the other.
 pub fn answer(shared: &Shared, question: &Question) -> Answer {
     let mut cluster = shared.cluster();
@@ -97,6 +115,11 @@ pub fn answer(shared: &Shared, question: &Question) -> Answer {
     let parts: Vec<String> =
         question.path.split('/').filter(|p| !p.is_empty()).map(kinds::unescaped).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    if let ("PATCH", true, ["api", "v1", "namespaces", _, "secrets", _]) =
+        (question.method.as_str(), cluster.nosy, parts.as_slice())
+    {
+        return nosy(&question.body);
+    }
     let body = || serde_json::from_slice::<Value>(&question.body).unwrap_or(Value::Null);
     match (question.method.as_str(), parts.as_slice()) {
         ("GET", ["version"]) => {
