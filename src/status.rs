@@ -1,5 +1,6 @@
 //! What `arclet status` shows: the agent writes it, the commands read it. `-o json` prints exactly these fields.
 
+use crate::core::difference::ObjectDiff;
 use crate::core::document::{ObjectRef, Picture};
 use crate::core::{Endpoint, Reason};
 use serde::{Deserialize, Serialize};
@@ -214,4 +215,21 @@ pub struct DesiredDocument {
     pub wanted: Option<serde_json::Value>,
     /// The objects that arclet made for it.
     pub objects: Vec<ObjectRef>,
+}
+
+/// How the cluster differs from one document: one of those that `arclet desired diff` shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentDiff {
+    /// `flux/cluster-config`.
+    pub document: String,
+    /// Where it is in its life.
+    pub state: String,
+    /// Whether every object is as it is wanted, and none is left over.
+    pub same: bool,
+    /// Why it could not be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Objects of which there is something to say. What is somebody else's and as it is wanted is among them.
+    pub objects: Vec<ObjectDiff>,
 }

@@ -5,6 +5,7 @@
 
 use super::supply::{Fetched, Held};
 use crate::azure::Token;
+use crate::core::difference::ObjectDiff;
 use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Listing, Needs, ObjectRef, Supply, Withdrawn,
 };
@@ -61,6 +62,16 @@ pub trait Calls: Send + Sync {
 
     /// Kubernetes: takes out what was made for a document, as far as that goes now.
     fn withdraw(&self, key: &Key, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome>;
+
+    /// Kubernetes: how the cluster differs from a document, without changing anything. `content` is what is wanted; none:
+    /// nothing is, any more. The inner error is the document's own: it cannot be put into objects.
+    fn diff(
+        &self,
+        key: &Key,
+        content: Option<&[u8]>,
+        held: &Held,
+        noted: &[ObjectRef],
+    ) -> Result<Result<Vec<ObjectDiff>, Reason>, Outcome>;
 
     /// Forgets the connection to an endpoint, and what was read from files for it: the next call starts afresh. For when a
     /// call panicked in the middle, or the credential was refused and the file may have a newer one.

@@ -13,6 +13,7 @@ use crate::azure::vault::Vault;
 use crate::azure::{Cloud, Identity, ResourceId, Token, desired, token_cache};
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::core::difference::ObjectDiff;
 use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Supply, Withdrawn,
 };
@@ -25,6 +26,7 @@ use crate::scenario::metadata::Facts;
 use crate::scenario::supplies::{self, Naming, SecretWanted, Secrets, Supplies};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The clients of one configuration.
 pub struct Clients {
@@ -198,9 +200,7 @@ impl Calls for Clients {
         let supplies = self.supplies(held);
         let objects = match key.kind {
             Kind::Flux => gitops::render(content, &served, &supplies),
-            Kind::Extension => {
-                Err(Reason::new("NotSupported", "this version of arclet installs no extensions"))
-            }
+            Kind::Extension => Err(no_extensions()),
         };
         drop(supplies);
         let mut objects = match objects {
@@ -227,6 +227,29 @@ impl Calls for Clients {
         })
     }
 
+    fn diff(
+        &self,
+        key: &Key,
+        content: Option<&[u8]>,
+        held: &Held,
+        noted: &[ObjectRef],
+    ) -> Result<Result<Vec<ObjectDiff>, Reason>, Outcome> {
+        let client = self.cluster()?;
+        let objects = match (content, key.kind) {
+            (None, _) => Ok(Vec::new()),
+            (Some(content), Kind::Flux) => gitops::render(content, &client.served()?, &self.supplies(held)),
+            (Some(_), Kind::Extension) => Err(no_extensions()),
+        };
+        match objects {
+            Ok(mut objects) => {
+                let differences = client.diff(&key.to_string(), &objects, noted, DIFF_TIME);
+                objects.iter_mut().for_each(supplies::wipe);
+                differences.map(Ok)
+            }
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
     fn forget(&self, endpoint: Endpoint) {
         match endpoint {
             Endpoint::Kubernetes => self.kubernetes.forget(),
@@ -240,6 +263,13 @@ impl Calls for Clients {
             self.azure.forget();
         }
     }
+}
+
+/// How long one document is compared; who asks is a person, and the call that is under way then has its own deadline.
+const DIFF_TIME: Duration = Duration::from_secs(20);
+
+fn no_extensions() -> Reason {
+    Reason::new("NotSupported", "this version of arclet installs no extensions")
 }
 
 /// The first refusal of an object, with the number of the others.

@@ -13,9 +13,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 /// What can be asked. On the wire: `{"get":"status"}`, `{"get":"outbox"}`, `{"get":"links"}`, `{"get":"desired"}`,
-/// `{"get":{"document":"flux/NAME"}}`, `{"do":"retry"}`, `{"do":"refresh"}`.
+/// `{"get":{"document":"flux/NAME"}}`, `{"get":{"diff":"flux/NAME"}}`, `{"do":"retry"}`, `{"do":"refresh"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
@@ -39,6 +40,18 @@ pub enum Get {
     Desired,
     /// One of them with what it wants: `status::DesiredDocument`.
     Document(String),
+    /// How the cluster differs from it: `status::DocumentDiff`. The cluster is asked, which takes a while.
+    Diff(String),
+}
+
+impl Request {
+    /// How long an answer is waited for, from the question on: by the socket, and by who asks with something to spare.
+    pub fn patience(&self) -> Duration {
+        match self {
+            Request::Get(Get::Diff(_)) => LONG_QUESTION,
+            _ => CONVERSATION,
+        }
+    }
 }
 
 /// What can be done.
@@ -120,7 +133,7 @@ async fn serve_within(
             Ok((stream, _)) => {
                 let questions = questions.clone();
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(conversation, converse(stream, questions)).await;
+                    converse(stream, questions, conversation).await;
                     drop(place);
                 });
             }
@@ -136,31 +149,42 @@ async fn serve_within(
     }
 }
 
-async fn converse(mut stream: UnixStream, questions: mpsc::Sender<Question>) -> std::io::Result<()> {
+/// Reading, thinking and writing each end by a time of their own; whoever is slower is cut off.
+async fn converse(mut stream: UnixStream, questions: mpsc::Sender<Question>, patience: Duration) {
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
     // One byte more than allowed tells a long request from one that just fits.
-    BufReader::new(read.take(LONGEST_REQUEST + 1)).read_until(b'\n', &mut line).await?;
+    let mut read = BufReader::new(read.take(LONGEST_REQUEST + 1));
+    let Ok(Ok(_)) = timeout(patience, read.read_until(b'\n', &mut line)).await else { return };
     let mut answer = match parse(&line) {
         Ok(request) => {
+            let patience = request.patience();
             let (send, receive) = oneshot::channel();
             let question = Question { request, answer: send };
-            match questions.send(question).await {
-                Ok(()) => receive.await.unwrap_or_else(|_| refuse(stopping())),
-                Err(_) => refuse(stopping()),
-            }
+            let answered = async {
+                match questions.send(question).await {
+                    Ok(()) => receive.await.unwrap_or_else(|_| refuse(stopping())),
+                    Err(_) => refuse(stopping()),
+                }
+            };
+            let Ok(answer) = timeout(patience, answered).await else { return };
+            answer
         }
         Err(reason) => refuse(reason),
     };
     answer.push('\n');
-    write.write_all(answer.as_bytes()).await?;
-    write.shutdown().await
+    let written = async {
+        write.write_all(answer.as_bytes()).await?;
+        write.shutdown().await
+    };
+    // A peer that does not read its answer wastes its own time.
+    let _ = timeout(patience, written).await;
 }
 
 fn parse(line: &[u8]) -> Result<Request, Reason> {
     let bad = |what: String| {
         Reason::new("BadRequest", what).cure(
-            r#"ask {"get":"status"}, "outbox", "links" or "desired", {"do":"retry"} or {"do":"refresh"}"#,
+            r#"ask {"get":"status"}, "outbox", "links" or "desired", {"get":{"diff":"flux/NAME"}}, {"do":"retry"} or {"do":"refresh"}"#,
         )
     };
     if line.len() as u64 > LONGEST_REQUEST {
@@ -191,8 +215,10 @@ impl Drop for Unlink {
 const SOCKET_MODE: u32 = 0o660;
 /// The longest request we know names a document.
 const LONGEST_REQUEST: u64 = 1024;
-/// From the connection to the last byte of the answer; a peer that reads nothing is cut off.
+/// To say what is asked, to be answered from memory, and to read the answer, each.
 const CONVERSATION: Duration = Duration::from_secs(2);
+/// To be answered by the cluster: the agent's own limit for all of it, and the deadline of a last call.
+const LONG_QUESTION: Duration = Duration::from_secs(60);
 /// At the same time; more wait.
 const CONNECTIONS: usize = 8;
 

@@ -8,6 +8,7 @@
 
 use super::calls::Calls;
 use super::pump::answer;
+use crate::core::difference::ObjectDiff;
 use crate::core::document::{Digest, Enforced, Key, Kinds, Listing, NOT_CACHED, Needs, ObjectRef, Withdrawn};
 use crate::core::{Outcome, Reason};
 use crate::scenario::mask;
@@ -116,6 +117,26 @@ impl Documents {
         (wanted, made.and_then(|made| serde_json::from_slice(&made).ok()).unwrap_or_default())
     }
 
+    /// How the cluster differs from what a document wants; `wants`: whether it wants anything still. Changes nothing.
+    pub fn diff(
+        &self,
+        world: &dyn Calls,
+        key: &Key,
+        wants: bool,
+    ) -> Result<Result<Vec<ObjectDiff>, Reason>, Outcome> {
+        let read = || -> Result<_, Reason> {
+            let content = match wants {
+                true => Some(wait(self.store.doc_get(wanted(key)))?.ok_or_else(|| lost(key))?),
+                false => None,
+            };
+            Ok((content, self.made(key)?))
+        };
+        match read() {
+            Ok((content, made)) => world.diff(key, content.as_deref(), &self.held(key), &made),
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
     fn made(&self, key: &Key) -> Result<Vec<ObjectRef>, Reason> {
         let Some(content) = wait(self.store.doc_get(format!("{MADE}{key}")))? else { return Ok(Vec::new()) };
         serde_json::from_slice(&content).map_err(|error| {
@@ -137,13 +158,17 @@ impl Documents {
     /// The cache has lost a document: the next listing finds it changed.
     fn lost(&self, key: &Key) -> Reason {
         self.known().remove(key);
-        Reason::new(NOT_CACHED, format!("{key} was lost from the cache"))
-            .cure("the next look at Azure brings it again; until then its objects stay as they are")
+        lost(key)
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Key, (Digest, Needs)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn lost(key: &Key) -> Reason {
+    Reason::new(NOT_CACHED, format!("{key} was lost from the cache"))
+        .cure("the next look at Azure brings it again; until then its objects stay as they are")
 }
 
 /// The name of what is wanted in the store.

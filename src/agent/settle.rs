@@ -5,10 +5,11 @@ use super::pump::{
     BACKLOG_EVERY, DOCUMENT_TIME, DOCUMENT_TOKENS, Done, Look, Pump, Reloaded, answer, backlog,
 };
 use super::status::{self, Fixed, Moment, OwnCondition};
+use crate::core::difference::ObjectDiff;
 use crate::core::document::Key;
 use crate::core::{Backlog, Endpoint, Input, Loss, Reason};
 use crate::scenario::clock::Anchor;
-use crate::status::{ClockStatus, Desired, DesiredDocument, Status};
+use crate::status::{ClockStatus, Desired, DesiredDocument, DocumentDiff, DocumentStatus, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinError;
@@ -197,13 +198,56 @@ impl Pump {
         status::desired(self.moment(), self.parts.core.view())
     }
 
+    fn document(&self, name: &str) -> Result<(DocumentStatus, Key), Reason> {
+        let found = self.desired().documents.into_iter().find(|document| document.document == name);
+        found.zip(Key::parse(name)).ok_or_else(|| {
+            Reason::new("NoSuchDocument", format!("nothing of the name {name} is wanted"))
+                .cure("arclet desired lists what is")
+        })
+    }
+
+    /// Answers with what differs between a document and the cluster, as soon as the cluster has said so. The core knows
+    /// nothing of it: nothing is changed, and its own calls go on meanwhile.
+    fn diff(&mut self, name: &str, question: Question) {
+        let (status, key) = match self.document(name) {
+            Ok(found) => found,
+            Err(reason) => return drop(question.answer.send(refuse(reason))),
+        };
+        let wants = !["withdrawing", "withdrawn", "orphan"].contains(&status.state.as_str());
+        let (documents, world) = (Arc::clone(&self.parts.documents), Arc::clone(&self.parts.calls));
+        let job = self.workers.ask(move || documents.diff(world.as_ref(), &key, wants));
+        self.calls.spawn(async move {
+            let found = match job.await {
+                Ok(Ok(found)) => found.map_err(|outcome| {
+                    let unsaid = || Reason::new("NoAnswer", "the API server gave no answer");
+                    outcome.reason().cloned().unwrap_or_else(unsaid)
+                }),
+                Ok(Err(none)) => Err(none.into()),
+                Err(_) => Err(Reason::new("Stopping", "the agent is stopping")),
+            };
+            let text = match found {
+                Ok(found) => {
+                    let (objects, reason) = match found {
+                        Ok(objects) => (objects, None),
+                        Err(reason) => (Vec::new(), Some(reason)),
+                    };
+                    let same = reason.is_none() && !objects.iter().any(ObjectDiff::counts);
+                    let DocumentStatus { document, state, .. } = status;
+                    serde_json::to_string(&DocumentDiff { document, state, same, reason, objects })
+                        .unwrap_or_else(unwritten)
+                }
+                Err(reason) => refuse(reason),
+            };
+            let _ = question.answer.send(text);
+            Done::Nothing
+        });
+    }
+
     /// Answers with one document: what is known of it, and what the store has.
     fn show(&mut self, name: &str, question: Question) {
-        let found = self.desired().documents.into_iter().find(|document| document.document == name);
-        let (Some(status), Some(key)) = (found, Key::parse(name)) else {
-            let reason = Reason::new("NoSuchDocument", format!("nothing of the name {name} is wanted"));
-            let _ = question.answer.send(refuse(reason.cure("arclet desired lists what is")));
-            return;
+        let (status, key) = match self.document(name) {
+            Ok(found) => found,
+            Err(reason) => return drop(question.answer.send(refuse(reason))),
         };
         let documents = Arc::clone(&self.parts.documents);
         self.writes.spawn(async move {
@@ -233,6 +277,10 @@ impl Pump {
             Request::Get(Get::Document(name)) => {
                 let name = name.clone();
                 self.show(&name, question);
+            }
+            Request::Get(Get::Diff(name)) => {
+                let name = name.clone();
+                self.diff(&name, question);
             }
             Request::Get(_) => self.look(Some(question)),
             Request::Do(Do::Refresh) => {

@@ -12,6 +12,7 @@ use super::supply::{Fetched, Held};
 use super::tokens::Tokens;
 use crate::azure::Token;
 use crate::clock::Clock;
+use crate::core::difference::ObjectDiff;
 use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Kinds, Listing, Needs, ObjectRef, Parent, Supply, Withdrawn,
 };
@@ -149,6 +150,16 @@ impl Calls for World {
     fn withdraw(&self, _: &Key, _: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
         self.enter(Endpoint::Kubernetes);
         Ok(Withdrawn::Gone)
+    }
+
+    fn diff(
+        &self,
+        _: &Key,
+        _: Option<&[u8]>,
+        _: &Held,
+        _: &[ObjectRef],
+    ) -> Result<Result<Vec<ObjectDiff>, Reason>, Outcome> {
+        Ok(Ok(Vec::new()))
     }
 
     fn forget(&self, endpoint: Endpoint) {

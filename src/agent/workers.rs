@@ -15,13 +15,16 @@ use tokio::sync::oneshot;
 #[derive(Default)]
 pub struct Workers {
     busy: [Arc<AtomicBool>; Endpoint::ALL.len()],
+    /// A question of an operator's is being answered.
+    asked: Arc<AtomicBool>,
     panics: Arc<AtomicU64>,
 }
 
 /// Why a job has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoResult {
-    /// A call to this endpoint is already in flight. The core keeps to one, so this is a bug that costs one try.
+    /// A call to this endpoint is already in flight: the core keeps to one, so this is a bug that costs one try. Or another
+    /// operator's question is.
     Busy,
     /// The system gives no thread; with its words.
     NoThread(String),
@@ -32,7 +35,7 @@ pub enum NoResult {
 impl std::fmt::Display for NoResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            NoResult::Busy => f.write_str("a call to the same endpoint is still in flight"),
+            NoResult::Busy => f.write_str("another call of the same sort is still in flight"),
             NoResult::NoThread(why) => write!(f, "no thread for the call: {why}"),
             NoResult::Panicked(why) => write!(f, "a bug in arclet ended the call: {why}"),
         }
@@ -42,7 +45,7 @@ impl std::fmt::Display for NoResult {
 impl From<NoResult> for Reason {
     fn from(why: NoResult) -> Reason {
         let (code, cure) = match why {
-            NoResult::Busy => ("Busy", ""),
+            NoResult::Busy => ("Busy", "try again in a moment"),
             NoResult::NoThread(_) => ("NoThread", "raise TasksMax in the unit, or free memory"),
             NoResult::Panicked(_) => ("Panicked", "report it with the log lines of this moment"),
         };
@@ -58,8 +61,30 @@ impl Workers {
         T: Send + 'static,
         J: FnOnce() -> T + Send + 'static,
     {
+        self.start_at(Arc::clone(&self.busy[endpoint as usize]), endpoint.name(), job)
+    }
+
+    /// The same for a question of an operator's, of which one is answered at a time: it waits for no endpoint's call, and
+    /// none waits for it.
+    pub fn ask<T, J>(&self, job: J) -> oneshot::Receiver<Result<T, NoResult>>
+    where
+        T: Send + 'static,
+        J: FnOnce() -> T + Send + 'static,
+    {
+        self.start_at(Arc::clone(&self.asked), "question", job)
+    }
+
+    fn start_at<T, J>(
+        &self,
+        busy: Arc<AtomicBool>,
+        name: &str,
+        job: J,
+    ) -> oneshot::Receiver<Result<T, NoResult>>
+    where
+        T: Send + 'static,
+        J: FnOnce() -> T + Send + 'static,
+    {
         let (send, receive) = oneshot::channel();
-        let busy = Arc::clone(&self.busy[endpoint as usize]);
         if busy.swap(true, Ordering::AcqRel) {
             // The receiver is in our hands: this cannot fail.
             let _ = send.send(Err(NoResult::Busy));
@@ -80,7 +105,7 @@ impl Workers {
             drop(reserved);
             answer(&theirs, result);
         };
-        let spawned = std::thread::Builder::new().name(endpoint.name().into()).stack_size(STACK).spawn(work);
+        let spawned = std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(work);
         if let Err(error) = spawned {
             answer(&slot, Err(NoResult::NoThread(error.to_string())));
         }

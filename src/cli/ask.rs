@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// The agent answers from memory; the rest is a busy device.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// What a busy device adds to the time that the agent gives itself.
+const SPARE: Duration = Duration::from_secs(3);
 /// A status has a few KB, an outbox with its quarantine some hundred.
 const LONGEST_ANSWER: u64 = 16 << 20;
 
@@ -23,6 +23,7 @@ pub(super) fn control(config: &Path) -> Control {
 
 /// Asks, and gives back the one line of the answer.
 pub(super) fn ask(socket: &Path, request: Request) -> Result<String, Reason> {
+    let patience = request.patience() + SPARE;
     let failed = |error: std::io::Error| {
         let place = socket.display();
         match error.kind() {
@@ -36,15 +37,15 @@ pub(super) fn ask(socket: &Path, request: Request) -> Result<String, Reason> {
             }
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Reason::new(
                 "NoAnswer",
-                format!("the agent at {place} did not answer within {} s", PATIENCE.as_secs()),
+                format!("the agent at {place} did not answer within {} s", patience.as_secs()),
             )
             .cure("journalctl -u arclet; systemd restarts an agent that hangs"),
             _ => Reason::new("NoAnswer", format!("cannot ask the agent at {place}: {error}")),
         }
     };
     let mut stream = UnixStream::connect(socket).map_err(failed)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
+    stream.set_read_timeout(Some(patience)).map_err(failed)?;
+    stream.set_write_timeout(Some(patience)).map_err(failed)?;
     let mut line = serde_json::to_string(&request)
         .map_err(|error| Reason::new("Request", format!("the question cannot be written: {error}")))?;
     line.push('\n');

@@ -1,5 +1,7 @@
 //! `arclet desired`: what Azure wants of this cluster, and how far it is enforced.
 
+mod diff;
+
 use super::args::{Arg, Args, Output, Usage, is_help};
 use super::ask::{ask, control, not_understood};
 use super::text::{ago, clean, count, reason, span};
@@ -19,10 +21,12 @@ Shows what Azure wants of this cluster, and how far it is enforced.
 
 Usage: arclet desired [ls] [OPTIONS]
        arclet desired show NAME [OPTIONS]
+       arclet desired diff [NAME] [OPTIONS]
        arclet desired refresh [OPTIONS]
 
   ls        each document with its state, since when, and why it is not enforced
   show      one document: what is wanted, the objects that arclet made for it, and how each fares
+  diff      what Azure wants against what the cluster has, field by field, and who set what differs; changes nothing
   refresh   look at Azure now, and at the cluster, whatever the intervals say
 
   -o, --output FORMAT   text (default) or json
@@ -30,9 +34,11 @@ Usage: arclet desired [ls] [OPTIONS]
 
 NAME is a document as ls prints it (flux/cluster-config), or the part behind the slash. Asks the running service.
 The fields of -o json are those of Desired and DesiredDocument in src/status.rs. Secrets are in none of them.
+diff asks the API server what an apply would change, and ends as kubectl diff does. Of a Secret it says at most that it
+differs. -o json: {\"same\", \"documents\"}, with the fields of DocumentDiff in src/status.rs.
 
 Exit code 0: everything that is wanted is enforced. 2: something is not, or the scenario is off.
-1: there is nothing to show.
+1: there is nothing to show. Of diff: 0: no difference. 1: there are some. 2: it could not be compared.
 ";
 
 pub(super) fn main(args: &mut Args) -> Result<Exit, Usage> {
@@ -56,8 +62,10 @@ pub(super) fn main(args: &mut Args) -> Result<Exit, Usage> {
         [] | ["ls"] => list(&socket, output),
         ["show", name] => show(&socket, output, name),
         ["show"] => return Err(Usage("desired show: which document? arclet desired lists them".to_owned())),
+        ["diff"] => return Ok(diff::main(&socket, output, None)),
+        ["diff", name] => return Ok(diff::main(&socket, output, Some(name))),
         ["refresh"] => refresh(&socket),
-        ["ls" | "refresh" | "show", .., unexpected] | [unexpected, ..] => {
+        ["ls" | "refresh" | "show" | "diff", .., unexpected] | [unexpected, ..] => {
             return Err(args.unexpected(unexpected));
         }
     };
@@ -87,13 +95,17 @@ fn list(socket: &Path, output: Output) -> Result<Exit, Reason> {
 }
 
 fn show(socket: &Path, output: Output, name: &str) -> Result<Exit, Reason> {
-    let name = if name.contains('/') { name.to_owned() } else { format!("flux/{name}") };
-    let document: DesiredDocument = get(socket, Get::Document(name))?;
+    let document: DesiredDocument = get(socket, Get::Document(whole(name)))?;
     match output {
         Output::Json => json(&document),
         Output::Text => say(&one(&document)),
     }
     Ok(if document.status.reason.is_none() { Exit::Ok } else { Exit::Attention })
+}
+
+/// The name of a document as the agent knows it.
+fn whole(name: &str) -> String {
+    if name.contains('/') { name.to_owned() } else { format!("flux/{name}") }
 }
 
 fn refresh(socket: &Path) -> Result<Exit, Reason> {

@@ -13,7 +13,7 @@
 //!     token       which tokens are at hand                             allowance  bytes of a day
 //!     drain       the way back after a shared outage                   reports    what waits to be enqueued
 //!     desired     the life of each document of the desired state    document   what that state is made of
-//!     conditions  what an operator should look at
+//!     conditions  what an operator should look at                   difference  what a document wants against what is there
 //! ```
 //!
 //! The machines do not know each other. A decision that needs two of them is made in `ring`.
@@ -22,6 +22,7 @@ pub mod allowance;
 pub mod backoff;
 mod conditions;
 pub mod desired;
+pub mod difference;
 pub mod document;
 mod drain;
 pub mod link;

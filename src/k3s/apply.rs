@@ -51,9 +51,33 @@ impl Client {
         force: bool,
         form: &'static str,
     ) -> Result<(Value, bool), Outcome> {
+        self.patch_with(resource, object, manager, force, form, "")
+    }
+
+    /// The same as a rehearsal: the object as it would be then. Nothing is changed.
+    pub(super) fn rehearse(
+        &self,
+        resource: &Resource,
+        object: &Value,
+        manager: &str,
+        force: bool,
+        form: &'static str,
+    ) -> Result<Value, Outcome> {
+        self.patch_with(resource, object, manager, force, form, "&dryRun=All").map(|(object, _)| object)
+    }
+
+    fn patch_with(
+        &self,
+        resource: &Resource,
+        object: &Value,
+        manager: &str,
+        force: bool,
+        form: &'static str,
+        more: &str,
+    ) -> Result<(Value, bool), Outcome> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let path = resource.object(text("/metadata/namespace"), text("/metadata/name").unwrap_or_default());
-        let query = format!("?fieldManager={}&force={force}&fieldValidation=Strict", escaped(manager));
+        let query = format!("?fieldManager={}&force={force}&fieldValidation=Strict{more}", escaped(manager));
         // JSON is YAML; this content type is the one that API servers of all versions take.
         let body = Some(("application/apply-patch+yaml", object));
         let reply = self.send_for(Method::PATCH, &format!("{path}{query}"), body, form)?;

@@ -7,8 +7,8 @@ use k3s_standin::Flux;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-const SOURCE: (&str, &str) = ("source.toolkit.fluxcd.io/v1", "GitRepository");
-const KUSTOMIZATION: (&str, &str) = ("kustomize.toolkit.fluxcd.io/v1", "Kustomization");
+pub const SOURCE: (&str, &str) = ("source.toolkit.fluxcd.io/v1", "GitRepository");
+pub const KUSTOMIZATION: (&str, &str) = ("kustomize.toolkit.fluxcd.io/v1", "Kustomization");
 
 fn rig() -> Rig {
     rig_with(Flux::Stable)
@@ -31,7 +31,7 @@ fn configuration(branch: &str) -> Value {
     })
 }
 
-fn put(rig: &Rig, name: &str, branch: &str) {
+pub fn put(rig: &Rig, name: &str, branch: &str) {
     rig.azure.put_flux(&cluster_id("k3s-1"), name, configuration(branch));
 }
 
@@ -48,13 +48,13 @@ fn apps(rig: &Rig, name: &str) -> Option<Value> {
 }
 
 /// The last object of the document is there, and the first one as it is wanted.
-fn enforced(rig: &Rig, name: &str, wanted: &str) {
+pub fn enforced(rig: &Rig, name: &str, wanted: &str) {
     eventually(&format!("{name} at {wanted}"), || {
         (branch(rig, name)? == wanted && apps(rig, name).is_some()).then_some(())
     });
 }
 
-fn gone(rig: &Rig, name: &str) {
+pub fn gone(rig: &Rig, name: &str) {
     eventually(&format!("the end of {name}"), || {
         (source(rig, name).is_none() && apps(rig, name).is_none()).then_some(())
     });

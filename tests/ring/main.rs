@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod desired;
+mod diff;
 mod faults;
 mod kills;
 mod lifecycle;

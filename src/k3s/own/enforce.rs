@@ -13,11 +13,11 @@ use crate::k3s::resource::Resource;
 use serde_json::Value;
 
 /// A wanted object with what was found of it.
-struct Wanted {
-    reference: ObjectRef,
-    object: Value,
-    resource: Resource,
-    found: Found,
+pub(super) struct Wanted {
+    pub(super) reference: ObjectRef,
+    pub(super) object: Value,
+    pub(super) resource: Resource,
+    pub(super) found: Found,
 }
 
 impl Drop for Wanted {
@@ -126,7 +126,7 @@ impl Owned {
 
 impl Hand<'_> {
     /// What the cluster has of a wanted object, or why that cannot be said.
-    fn find(
+    pub(super) fn find(
         &mut self,
         object: &Value,
         recorded: &[ObjectRef],
@@ -210,17 +210,9 @@ impl Hand<'_> {
                 return Ok(());
             }
             Found::Theirs(live) => {
-                match document_of(live).filter(|_| is_arclets(live)) {
-                    Some(other) if other != self.document => {
-                        let message = format!("{} was made for {other}", title(&reference));
-                        let reason = Reason::new(OTHER_DOCUMENT, message)
-                            .cure("two documents want an object of this name: rename one of them");
-                        owned.refused.push((reference, reason));
-                        return Ok(());
-                    }
-                    // Ours once, as its marks say, but not as noted: they stay as they are.
-                    Some(_) => {}
-                    None => unmark(&mut item.object),
+                if let Err(reason) = self.take_part(&reference, live, &mut item.object) {
+                    owned.refused.push((reference, reason));
+                    return Ok(());
                 }
                 (false, false)
             }
@@ -244,6 +236,26 @@ impl Hand<'_> {
                 }
                 owned.refused.push((reference, reason));
             }
+        }
+        Ok(())
+    }
+
+    /// Makes what is wanted of somebody else's object fit to be applied to it; or why it is not to be.
+    pub(super) fn take_part(
+        &self,
+        reference: &ObjectRef,
+        live: &Value,
+        object: &mut Value,
+    ) -> Result<(), Reason> {
+        match document_of(live).filter(|_| is_arclets(live)) {
+            Some(other) if other != self.document => {
+                let message = format!("{} was made for {other}", title(reference));
+                return Err(Reason::new(OTHER_DOCUMENT, message)
+                    .cure("two documents want an object of this name: rename one of them"));
+            }
+            // Ours once, as its marks say, but not as noted: they stay as they are.
+            Some(_) => {}
+            None => unmark(object),
         }
         Ok(())
     }

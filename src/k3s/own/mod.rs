@@ -7,6 +7,8 @@
 //!
 //! Not in here: what a document means, when it is enforced, and where what was noted is kept.
 
+mod compare;
+mod diff;
 mod enforce;
 mod withdraw;
 
@@ -222,9 +224,12 @@ fn mark(object: &mut Value, document: &str) {
 /// Takes the marks off: what is somebody else's is not to look like ours.
 fn unmark(object: &mut Value) {
     for (place, names) in [("labels", [OWNER_LABEL.0, ""]), ("annotations", [DOCUMENT, KEEP])] {
-        let marks = object.get_mut("metadata").and_then(|m| m.get_mut(place)).and_then(Value::as_object_mut);
-        if let Some(marks) = marks {
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+        if let Some(marks) = metadata.get_mut(place).and_then(Value::as_object_mut) {
             names.iter().for_each(|name| drop(marks.remove(*name)));
+            if marks.is_empty() {
+                metadata.remove(place);
+            }
         }
     }
 }

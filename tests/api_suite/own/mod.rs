@@ -1,5 +1,6 @@
 //! A document's objects: whose they are and how drift ends; how they go is in `going`.
 
+mod diff;
 mod going;
 
 use super::{Rig, on_each_server};

@@ -80,6 +80,23 @@ fn unset(object: &mut Value, path: &[String]) {
     }
 }
 
+/// The set of paths in the form of `fieldsV1`.
+pub fn fields(object: &Value, paths: &BTreeSet<String>) -> Value {
+    let mut set = json!({});
+    for (path, _) in
+        Leaves::of(object).0.into_iter().filter(|(text, _)| paths.contains(text)).map(|(_, leaf)| leaf)
+    {
+        let mut place = &mut set;
+        for part in path {
+            place = &mut place[format!("f:{part}")];
+            if place.is_null() {
+                *place = json!({});
+            }
+        }
+    }
+    set
+}
+
 /// Applies `wanted` to the object. Conflicts come back as the causes of a Status.
 pub fn apply(
     object: &mut Value,

@@ -19,6 +19,30 @@ pub struct Stored {
     pub owners: apply::Owners,
 }
 
+impl Stored {
+    /// The object as a client gets it: with who set which field, and when.
+    pub fn with_managers(&self) -> Value {
+        let version = self.object["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok());
+        self.with_managers_of(version.unwrap_or(0))
+    }
+
+    /// The same, last set at this version. The real server keeps a time for each manager, which a change by that manager
+    /// moves; here each change moves all of them.
+    pub fn with_managers_of(&self, version: u64) -> Value {
+        let mut object = self.object.clone();
+        let time = format!("2026-11-23T{:02}:{:02}:{:02}Z", version / 3600, version / 60 % 60, version % 60);
+        let entries = self.owners.iter().filter(|(_, paths)| !paths.is_empty()).map(|(manager, paths)| {
+            // Whoever applies under that name and never updates.
+            let operation = if manager.starts_with("arclet") { "Apply" } else { "Update" };
+            json!({"manager": manager, "operation": operation, "time": time, "fieldsType": "FieldsV1",
+                "fieldsV1": apply::fields(&self.object, paths)})
+        });
+        let entries: Vec<Value> = entries.collect();
+        object["metadata"]["managedFields"] = json!(entries);
+        object
+    }
+}
+
 pub struct Cluster {
     pub objects: BTreeMap<Key, Stored>,
     pub nodes: Nodes,
@@ -118,6 +142,11 @@ impl Cluster {
                 "ca.crt": kinds::base64(self.ca_pem.as_bytes()), "namespace": kinds::base64(namespace.as_bytes())});
             secret["data"] = data;
         }
+    }
+
+    /// The resourceVersion that the next change gets.
+    pub fn next_version(&self) -> u64 {
+        self.resource_version + 1
     }
 
     /// Whether a namespace takes nothing new any more.

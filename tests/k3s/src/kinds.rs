@@ -20,7 +20,7 @@ pub const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
 const SPEC: &[&str] = &["spec", "status"];
 
 /// All are of version v1, but that of Flux may be another (`Flux::versions`).
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 17] = [
     kind("", "Namespace", "namespaces", false, &["spec", "status"]),
     kind("", "Node", "nodes", false, &["spec", "status"]),
     kind("", "ConfigMap", "configmaps", true, &["data", "binaryData", "immutable"]),
@@ -36,6 +36,7 @@ pub const KINDS: [Kind; 16] = [
     kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", false, &["roleRef", "subjects"]),
     kind(RBAC, "Role", "roles", true, &["rules"]),
     kind(RBAC, "RoleBinding", "rolebindings", true, &["roleRef", "subjects"]),
+    kind("apps", "Deployment", "deployments", true, SPEC),
     kind("coordination.k8s.io", "Lease", "leases", true, &["spec"]),
     kind(SOURCES, "GitRepository", "gitrepositories", true, SPEC),
     kind(SOURCES, "Bucket", "buckets", true, SPEC),

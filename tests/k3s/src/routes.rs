@@ -259,7 +259,7 @@ fn object(
         "get" => {
             cluster.looked_at(kind, name);
             match cluster.get(kind, namespace, name) {
-                Some(stored) => Answer::object(200, &stored.object, version, question),
+                Some(stored) => Answer::object(200, &stored.with_managers(), version, question),
                 None => not_found(kind, name),
             }
         }

@@ -80,11 +80,17 @@ pub fn patch(
     object["apiVersion"] = json!(kind.api_version("v1"));
     if let Some(before) = before.filter(|before| before.object == object && before.owners == owners) {
         // What changes nothing leaves no trace, not even in the resourceVersion.
-        return Answer::object(200, &before.object, version, question);
+        return Answer::object(200, &before.with_managers(), version, question);
     }
-    let object = cluster.put(kind, namespace, name, Stored { object, owners });
+    let code = if existed { 200 } else { 201 };
+    let stored = Stored { object, owners };
+    if text("dryRun") == "All" {
+        return Answer::object(code, &stored.with_managers_of(cluster.next_version()), version, question);
+    }
+    cluster.put(kind, namespace, name, stored.clone());
+    let now = cluster.get(kind, namespace, name).map(Stored::with_managers).unwrap_or(stored.object);
     cluster.end_if_over(&cluster::key(kind, namespace, name));
-    Answer::object(if existed { 200 } else { 201 }, &object, version, question)
+    Answer::object(code, &now, version, question)
 }
 
 pub fn delete(
