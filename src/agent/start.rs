@@ -55,6 +55,7 @@ pub fn run(options: &Options) -> Result<(), Failed> {
     let ack_log = options.ack_log.map(AckLog::inherited).transpose().map_err(Failed::Config)?;
     crate::log::init(config.log.level, crate::log::to_journal());
     log_panics();
+    no_core();
     log::info!("arclet {VERSION} starts for {}", config.cluster.id);
     let machine = |what: &str, error| Failed::Machine(Reason::new("Machine", format!("no {what}: {error}")));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -210,6 +211,18 @@ fn log_panics() {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         log::error!("a bug in thread {}: {message} ({place})", thread.name().unwrap_or("?"));
     }));
+}
+
+/// A core dump would hold whatever secret is in memory then. The limit is for cores that are files; programs that the kernel
+/// hands them to heed the other.
+fn no_core() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) =
+        setrlimit(Resource::Core, none).and(set_dumpable_behavior(DumpableBehavior::NotDumpable))
+    {
+        log::warn!("core dumps cannot be ruled out: {error}");
+    }
 }
 
 /// The kernel's random numbers: a jitter that two devices of a fleet share would be none.

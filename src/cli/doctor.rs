@@ -14,6 +14,7 @@ use super::text::{ago, bytes, span};
 use super::{Exit, say};
 use crate::agent::control::{Do, Get, Request};
 use crate::azure::arm::Arm;
+use crate::azure::vault::{self, Vault};
 use crate::azure::{Cloud, Token};
 use crate::clock::Clock;
 use crate::config::{Config, CredentialFile, DEFAULT_PATH, Identity};
@@ -145,7 +146,11 @@ fn api_server(config: &Config, clock: &Clock, checks: &mut Checks) {
     if let Ok(me) = client.who_am_i() {
         checks.ok("account", me.username);
     }
-    let scenarios: &[Scenario] = if config.desired.gitops { &[Scenario::Gitops] } else { &[] };
+    let scenarios: &[Scenario] = match (config.desired.gitops, &config.desired.key_vault) {
+        (true, Some(_)) => &[Scenario::Gitops, Scenario::GitopsSecrets],
+        (true, None) => &[Scenario::Gitops],
+        (false, _) => &[],
+    };
     checks.take("rights in the cluster", agent_may(&client, scenarios), |_| {
         "all that the service needs".to_owned()
     });
@@ -175,7 +180,13 @@ fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {
             checks.skipped("Resource Manager", "[report] tags is off: the service does not call it")
         }
         (true, None) => checks.skipped("Resource Manager", "no token"),
-        (true, Some(token)) => resource_manager(config, &cloud, client, &token, checks),
+        (true, Some(token)) => resource_manager(config, &cloud, client.clone(), &token, checks),
+    }
+    if let Some(url) = &config.desired.key_vault {
+        match token(Scope::Vault, "Key Vault", checks) {
+            None => checks.skipped("Key Vault", "no token"),
+            Some(token) => key_vault(&Vault::new(url, client, clock.clone()), &token, checks),
+        }
     }
     match (token(Scope::Monitor, "ingestion", checks), reached) {
         (None, _) => checks.skipped("ingestion", "no token"),
@@ -187,9 +198,20 @@ fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {
     }
 }
 
+/// Whether secrets may be read, without reading one: of a name that nobody uses, the vault says 404 to who may and 403 to
+/// who may not.
+fn key_vault(vault: &Vault, token: &Token, checks: &mut Checks) {
+    match vault.get("arclet-doctor-probe", &token.secret) {
+        Ok(Err(reason)) if reason.code != vault::code::MISSING => checks.failed("Key Vault", reason),
+        Ok(_) => checks.ok("Key Vault", "reachable, and secrets may be read"),
+        Err(outcome) => checks.failed("Key Vault", reason_of(outcome)),
+    }
+}
+
 /// Whether all hosts can be reached, and what time they have.
 fn hosts(config: &Config, cloud: &Cloud, client: &Client, clock: &Clock, checks: &mut Checks) -> bool {
     let mut urls = vec![cloud.arm.as_str(), config.ingest.endpoint.as_str()];
+    urls.extend(config.desired.key_vault.as_deref());
     match &config.identity {
         // On this machine; asked by the login itself.
         Identity::ArcServer { .. } => {}

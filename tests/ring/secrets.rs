@@ -90,6 +90,25 @@ fn a_secret_of_the_vault_reaches_the_cluster_rotates_and_outlives_its_end_and_th
     arrives(&rig, "second");
 }
 
+#[test]
+fn an_abort_leaves_no_core() {
+    use std::os::unix::process::ExitStatusExt;
+    let rig = rig();
+    let mut agent = rig.start();
+    agent.status();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", agent.pid())).expect("its limits");
+    let core: Vec<&str> = limits
+        .lines()
+        .find(|l| l.starts_with("Max core file size"))
+        .expect("a limit")
+        .split_whitespace()
+        .collect();
+    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+    agent.signal(rustix::process::Signal::ABORT);
+    let status = agent.end();
+    assert!(status.signal().is_some() && !status.core_dumped(), "{status}");
+}
+
 /// Marks that are found nowhere by chance, and what to look for: the mark, its base64 at each of the three offsets, and
 /// in the alphabet of URLs.
 fn forms(mark: &str) -> Vec<String> {

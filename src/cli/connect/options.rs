@@ -44,6 +44,8 @@ Where records go (outputs of the template in config/azure):
 What it may do beside reporting:
       --gitops                  pull the cluster's fluxConfigurations and enforce them. Grants the agent's account roles for it
                                 that are close to those of an administrator: docs/security.md says what they allow
+      --key-vault URL           with --gitops: the Key Vault that has the secrets of its configurations. Grants the agent's
+                                account the role to write them into the cluster
 
 Ways:
       --kubeconfig FILE         [KUBECONFIG, k3s's own, those of other distributions, ~/.kube/config]
@@ -87,6 +89,7 @@ pub(in crate::cli) struct Options {
     pub(super) state_dir: PathBuf,
     pub(super) unit_dir: PathBuf,
     pub(super) gitops: bool,
+    pub(super) key_vault: Option<String>,
     pub(super) adopt: bool,
     pub(super) dry_run: bool,
     pub(super) output: Output,
@@ -169,7 +172,11 @@ impl std::fmt::Debug for WayOptions {
 impl Options {
     /// What arclet is to be allowed beside reporting.
     pub(super) fn scenarios(&self) -> &'static [Scenario] {
-        if self.gitops { &[Scenario::Gitops] } else { &[] }
+        match (self.gitops, &self.key_vault) {
+            (true, Some(_)) => &[Scenario::Gitops, Scenario::GitopsSecrets],
+            (true, None) => &[Scenario::Gitops],
+            (false, _) => &[],
+        }
     }
 
     /// Reads the command line; `None` when it asked for help. `environment` looks variables up.
@@ -224,6 +231,7 @@ impl Options {
                 "state-dir" => options.state_dir = args.path()?,
                 "unit-dir" => options.unit_dir = args.path()?,
                 "gitops" => options.gitops = true,
+                "key-vault" => options.key_vault = Some(args.value()?),
                 "adopt" => options.adopt = true,
                 "dry-run" => options.dry_run = true,
                 "o" | "output" => options.output = args.output()?,

@@ -73,7 +73,10 @@ pub(super) fn render(options: &Options, looked: &Looked) -> String {
     );
     section("ingest", &[("endpoint", Some(quoted(&looked.endpoint))), ("dcr", Some(quoted(&looked.dcr)))]);
     section("kubernetes", &[("kubeconfig", Some(path(&kept.join("kubeconfig"))))]);
-    section("desired", &[("gitops", options.gitops.then(|| "true".to_owned()))]);
+    section(
+        "desired",
+        &[("gitops", options.gitops.then(|| "true".to_owned())), ("key-vault", text(&options.key_vault))],
+    );
     let moved = Some(path(&options.state_dir))
         .filter(|_| options.state_dir != Path::new(crate::config::STATE_DIRECTORY));
     section("store", &[("directory", moved)]);
