@@ -24,6 +24,43 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// The vault as the device sees it, in whole conversations: roles, versions, and answers that are not the vault's.
+#[test]
+fn a_secret_is_read_by_who_may_and_a_link_that_lies_is_told_from_a_secret_that_is_missing() {
+    use arclet::azure::vault::{Vault, code};
+    let rig = Rig::new();
+    let vault = Vault::new(&rig.azure.vault_url(), rig.client.clone(), rig.clock.clone());
+    let device = token(&rig.device(), Scope::Vault);
+    let own = |token: &str| {
+        vault.get("a-b", token).unwrap().map(|secret| (secret.value.to_string(), secret.version))
+    };
+    assert_eq!(own(&device).unwrap_err().code, code::MISSING);
+    let version = rig.azure.put_secret("a-b", "x\n\"\u{e9}");
+    assert_eq!(own(&device), Ok(("x\n\"\u{e9}".to_owned(), version)));
+    assert!(rig.azure.change_secret("a-b", &json!({"attributes": {"enabled": false}})));
+    assert_eq!(own(&device).unwrap_err().code, code::DISABLED);
+    for (fault, expected) in [
+        (Fault::Html(200), "CaptivePortal"),
+        (Fault::Html(404), "CaptivePortal"),
+        (Fault::Error(401, "Unauthorized".into()), "Unauthorized"),
+        (Fault::Throttled(7), ""),
+        (Fault::Error(500, "InternalError".into()), "InternalError"),
+        (Fault::Reset, "ConnectionReset"),
+    ] {
+        rig.azure.set_fault(Endpoint::Vault, fault.clone(), Some(1));
+        let outcome = vault.get("a-b", &device).map(|_| ()).unwrap_err();
+        let reason = outcome.reason().unwrap();
+        match fault {
+            Fault::Throttled(_) => assert!(
+                matches!(&outcome, Outcome::Throttled { retry_after: Some(wait), .. } if wait.as_secs() == 7)
+            ),
+            _ => assert_eq!(reason.code, expected, "{fault:?}: {outcome:?}"),
+        }
+    }
+    let arm = token(&rig.device(), Scope::Arm);
+    assert!(matches!(vault.get("a-b", &arm), Err(Outcome::Unauthorized { .. })), "a token for somebody else");
+}
+
 const APP: &str = "33334444-dddd-5555-eeee-6666ffff7777";
 const APP_PEM: &[u8] = include_bytes!("../src/azure/testdata/app.pem");
 
