@@ -4,7 +4,7 @@
 //! The rehearsal is the API server's own: defaults, other managers' fields and admission are in it as they would be. It
 //! needs no right that enforcing does not need. Nothing here writes, and of Secrets only metadata is asked for.
 
-use super::enforce::Wanted;
+use super::enforce::{Wanted, withheld};
 use super::{FIELD_MANAGER, Found, Hand, compare, form, is_kept, leaving, same, text};
 use crate::core::difference::{Difference, ObjectDiff};
 use crate::core::document::ObjectRef;
@@ -130,7 +130,8 @@ impl Hand<'_> {
 
     fn apply_dry(&self, item: &Wanted, force: bool) -> Result<Value, Outcome> {
         let form = form(&item.reference.kind);
-        self.client.rehearse(&item.resource, &item.object, FIELD_MANAGER, force, form)
+        let made = self.client.rehearse(&item.resource, &item.object, FIELD_MANAGER, force, form);
+        made.map_err(|outcome| withheld(outcome, &item.reference))
     }
 
     /// Of an object that was made and that nothing wants: whether it is still there.

@@ -73,7 +73,7 @@ impl Client {
 
 /// A refusal of a Secret without the words of whoever refuses: an admission webhook may quote the whole object, and
 /// nothing tells a quotation from the rest. The code and the cure stay.
-fn withheld(mut outcome: Outcome, reference: &ObjectRef) -> Outcome {
+pub(super) fn withheld(mut outcome: Outcome, reference: &ObjectRef) -> Outcome {
     let reason = match &mut outcome {
         Outcome::TooLarge(reason)
         | Outcome::BadRecord(reason)
