@@ -131,10 +131,13 @@ impl Documents {
             };
             Ok((content, self.made(key)?))
         };
-        match read() {
-            Ok((content, made)) => world.diff(key, content.as_deref(), &self.held(key), &made),
-            Err(reason) => Ok(Err(reason)),
-        }
+        let (content, made) = match read() {
+            Ok(read) => read,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let mut found = world.diff(key, content.as_deref(), &self.held(key), &made)?;
+        found.iter_mut().flatten().for_each(masked);
+        Ok(found)
     }
 
     fn made(&self, key: &Key) -> Result<Vec<ObjectRef>, Reason> {
@@ -163,6 +166,16 @@ impl Documents {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Key, (Digest, Needs)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A URL may have a password in it, on either side.
+fn masked(object: &mut ObjectDiff) {
+    for field in &mut object.fields {
+        field.wanted.iter_mut().chain(&mut field.has).for_each(mask::value);
+    }
+    if let Some(reason) = &mut object.reason {
+        reason.message = mask::text(&reason.message);
     }
 }
 

@@ -58,7 +58,10 @@ fn drift_is_shown_before_it_is_undone_and_the_exit_code_is_that_of_kubectl_diff(
     assert_eq!((code, out.as_str()), (0, "flux/fleet (verified) is as it is wanted\n"), "{err}");
 
     let source = (SOURCE.0, SOURCE.1, "cluster-config", "fleet");
-    assert!(rig.k3s.edit(source, "kubectl-edit", |object| object["spec"]["ref"]["branch"] = json!("mine")));
+    assert!(rig.k3s.edit(source, "kubectl-edit", |object| {
+        object["spec"]["ref"]["branch"] = json!("mine");
+        object["spec"]["url"] = json!("https://me:geheim@git.example/fleet");
+    }));
     assert!(rig.k3s.delete((KUSTOMIZATION.0, KUSTOMIZATION.1, "cluster-config", "fleet-apps")));
     let (code, out, err) = diff(&rig, &["fleet"]);
     assert_eq!(code, 1, "{out}{err}");
@@ -76,8 +79,13 @@ fn drift_is_shown_before_it_is_undone_and_the_exit_code_is_that_of_kubectl_diff(
     assert_eq!(source_diff["difference"], "differs");
     assert_eq!(
         source_diff["fields"],
-        json!([{"path": "spec.ref.branch", "wanted": "main", "has": "mine", "owner": "kubectl-edit"}])
+        json!([
+            {"path": "spec.ref.branch", "wanted": "main", "has": "mine", "owner": "kubectl-edit"},
+            {"path": "spec.url", "wanted": "https://git.example/fleet", "has": "https://***@git.example/fleet",
+                "owner": "kubectl-edit"},
+        ])
     );
+    assert!(!out.contains("geheim"), "{out}");
     // It was told, and is as it was: only enforcing undoes it.
     assert_eq!(rig.k3s.object(source).expect("it")["spec"]["ref"]["branch"], "mine");
     agent.ask(r#"{"do":"refresh"}"#).expect("an answer");
