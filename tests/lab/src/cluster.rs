@@ -24,8 +24,11 @@ impl Cluster {
         match &options.kubeconfig {
             Some(path) => Ok(Cluster::Real(path.clone())),
             None => {
-                let server =
-                    ApiServer::start(k3s_standin::Options { nodes: 3, ..k3s_standin::Options::default() });
+                let server = ApiServer::start(k3s_standin::Options {
+                    nodes: 3,
+                    flux: k3s_standin::Flux::Stable,
+                    ..k3s_standin::Options::default()
+                });
                 let server = server.map_err(|e| format!("the API server stand-in does not start: {e}"))?;
                 server
                     .kubeconfig(&home.join("admin.kubeconfig"))
@@ -91,7 +94,9 @@ impl Cluster {
             ("--unit-dir", shown(home.join("units"))),
             ("--yes", String::new()),
         ];
-        let arguments = arguments.into_iter().flat_map(|(name, value)| {
+        // A real cluster may have no Flux, and what is in it is its owner's: there desired state stays off.
+        let gitops = matches!(self, Cluster::Embedded(_)).then(|| ("--gitops", String::new()));
+        let arguments = arguments.into_iter().chain(gitops).flat_map(|(name, value)| {
             let value = (!value.is_empty()).then_some(value);
             std::iter::once(name.to_owned()).chain(value)
         });
@@ -102,6 +107,10 @@ impl Cluster {
     /// `connect` wrote it.
     pub fn tune(&self, config: &Path, socket: &Path, home: &Path) -> Result<(), String> {
         let written = std::fs::read_to_string(config).map_err(|e| format!("{}: {e}", config.display()))?;
+        let written = written.replace(
+            "gitops = true",
+            "gitops = true\npull-interval = \"500ms\"\nenforce-interval = \"500ms\"",
+        );
         let tuned = format!(
             "{written}\n[report]\nheartbeat-interval = \"1s\"\nmetadata-interval = \"10ms\"\n\n\
              [retry]\nfirst = \"100ms\"\nlongest = \"1s\"\nrefused = \"1s\"\n\n\

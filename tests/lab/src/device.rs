@@ -123,10 +123,10 @@ impl Device {
     }
 }
 
-/// The agent's own view, as `arclet status -o json` gets it.
-pub async fn ask_status(socket: &Path) -> Option<serde_json::Value> {
+/// The agent's own view: `status` or `desired`, as the commands of that name get it with `-o json`.
+pub async fn ask(socket: &Path, what: &str) -> Option<serde_json::Value> {
     let mut stream = UnixStream::connect(socket).await.ok()?;
-    stream.write_all(b"{\"get\":\"status\"}\n").await.ok()?;
+    stream.write_all(format!("{{\"get\":\"{what}\"}}\n").as_bytes()).await.ok()?;
     let mut line = String::new();
     BufReader::new(tokio::io::AsyncReadExt::take(stream, STATUS_MAX)).read_line(&mut line).await.ok()?;
     serde_json::from_str(&line).ok()

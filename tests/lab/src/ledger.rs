@@ -2,6 +2,7 @@
 //!
 //! Acknowledged is what the agent wrote to its `--ack-log` after the sync; nothing else counts as sent.
 
+use crate::wish::Seen;
 use std::collections::{HashMap, HashSet};
 
 /// Counts by MessageId. Only the report lane is judged for loss: in the state lane a newer value replaces an older one
@@ -14,6 +15,7 @@ pub struct Ledger {
 
 /// The lab's last word, printed by `--summary json`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Reports that the agent acknowledged as durable.
     pub sent: u64,
@@ -27,6 +29,9 @@ pub struct Summary {
     pub outages: u64,
     /// How often the agent was killed with SIGKILL.
     pub kills: u64,
+    /// What was seen of desired state; absent on a real cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub desired: Option<Seen>,
 }
 
 impl Ledger {
@@ -70,6 +75,7 @@ impl Ledger {
             lost,
             outages,
             kills,
+            desired: None,
         }
     }
 }
@@ -88,7 +94,7 @@ impl Summary {
                 self.sent, self.outages, self.kills
             ))
         } else {
-            None
+            self.desired.as_ref().and_then(Seen::objection)
         }
     }
 }

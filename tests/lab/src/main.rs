@@ -12,9 +12,11 @@ mod device;
 mod ledger;
 mod options;
 mod page;
+mod rows;
 mod run;
 mod script;
 mod state;
+mod wish;
 
 use std::process::ExitCode;
 

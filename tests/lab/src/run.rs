@@ -1,10 +1,13 @@
 //! One run: build, bring up both ends, connect, run the script, drain, judge.
 
 use crate::cluster::Cluster;
-use crate::device::{Device, ask_status};
+use crate::device::{Device, ask};
 use crate::options::Options;
+use crate::page::Press;
+use crate::rows::{links, shown};
 use crate::script::{Step, steps};
-use crate::state::{Link, Row, Shared};
+use crate::state::Shared;
+use crate::wish::{Deed, Show};
 use crate::{build, page};
 use azure_standin::Azure;
 use std::path::Path;
@@ -56,6 +59,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         start: Instant::now(),
         seen: 0,
         by_hand: false,
+        show: Show::default(),
     };
     let judged = lab.turn(&home, &mut pressed).await;
     server.abort();
@@ -71,12 +75,18 @@ struct Lab {
     start: Instant,
     /// How many of the stand-in's arrivals were looked at.
     seen: usize,
-    /// A person pressed the switch: the script leaves the link alone from then on.
+    /// A person pressed something: the script leaves link, device and desired state alone from then on.
     by_hand: bool,
+    /// Desired state.
+    show: Show,
 }
 
 impl Lab {
-    async fn turn(&mut self, home: &Path, pressed: &mut mpsc::UnboundedReceiver<bool>) -> Result<(), String> {
+    async fn turn(
+        &mut self,
+        home: &Path,
+        pressed: &mut mpsc::UnboundedReceiver<Press>,
+    ) -> Result<(), String> {
         self.connect(home).await?;
         let (acks, mut acknowledged) = mpsc::unbounded_channel();
         let pid = self.device.start(acks.clone())?;
@@ -91,7 +101,7 @@ impl Lab {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                Some(up) = pressed.recv() => { self.by_hand = true; self.set_link(up); continue; }
+                Some(press) = pressed.recv() => { self.press(press, &acks).await?; continue; }
                 _ = tokio::signal::ctrl_c() => break,
             }
             self.cluster.change(ticks);
@@ -100,16 +110,19 @@ impl Lab {
                 self.look(&mut acknowledged).await?;
             }
             let elapsed = self.start.elapsed();
-            while script.last().is_some_and(|(at, _)| *at <= elapsed) {
-                let Some((_, step)) = script.pop() else { break };
+            while let Some((at, step)) = script.last().copied()
+                && at <= elapsed
+                && (self.by_hand || !self.show.holds_up(step, elapsed))
+            {
+                script.pop();
                 self.step(step, &acks).await?;
             }
             match self.options.length {
-                Some(length) if elapsed >= length => break,
+                Some(length) if elapsed >= length && script.is_empty() => break,
                 None if script.is_empty() && !self.by_hand => {
                     let round = steps(ROUND).into_iter().map(|(at, step)| (elapsed + at, step));
                     // One kill is enough to look at; the outages go on.
-                    script = round.filter(|(_, step)| *step != Step::Kill).collect();
+                    script = round.filter(|(_, step)| *step != Step::Kill).collect::<Vec<_>>();
                     script.reverse();
                 }
                 _ => {}
@@ -132,17 +145,49 @@ impl Lab {
 
     async fn step(&mut self, step: Step, acks: &mpsc::UnboundedSender<String>) -> Result<(), String> {
         match step {
-            Step::Cut if !self.by_hand => self.set_link(false),
-            Step::Restore if !self.by_hand => self.set_link(true),
-            Step::Cut | Step::Restore => {}
-            Step::Kill => {
-                self.device.kill().await?;
-                self.shared.lock().kills.push(self.start.elapsed().as_secs_f64());
-                let pid = self.device.start(acks.clone())?;
-                self.event(&format!("kill -9, and started again (pid {pid})"));
-            }
+            _ if self.by_hand => {}
+            Step::Cut => self.set_link(false),
+            Step::Restore => self.set_link(true),
+            Step::Do(deed) => self.act(deed),
+            Step::Kill => self.reboot(acks).await?,
         }
         Ok(())
+    }
+
+    async fn press(&mut self, press: Press, acks: &mpsc::UnboundedSender<String>) -> Result<(), String> {
+        self.by_hand = true;
+        match press {
+            Press::Link(up) => self.set_link(up),
+            Press::Do(deed) => self.act(deed),
+            Press::Reboot => self.reboot(acks).await?,
+        }
+        Ok(())
+    }
+
+    async fn reboot(&mut self, acks: &mpsc::UnboundedSender<String>) -> Result<(), String> {
+        self.device.kill().await?;
+        self.shared.lock().kills.push(self.start.elapsed().as_secs_f64());
+        let pid = self.device.start(acks.clone())?;
+        self.event(&format!("kill -9, and started again (pid {pid})"));
+        Ok(())
+    }
+
+    fn act(&mut self, deed: Deed) {
+        let Cluster::Embedded(cluster) = &self.cluster else { return };
+        let up = self.shared.lock().up;
+        let said = self.show.act(deed, &self.azure, cluster, self.start.elapsed(), up);
+        self.event(&said.unwrap_or_else(|| "there is nothing to do that to".to_owned()));
+    }
+
+    /// Looks at what came of desired state.
+    async fn look_at_desired(&mut self) {
+        let Cluster::Embedded(cluster) = &self.cluster else { return };
+        let desired = ask(&self.device.socket(), "desired").await.unwrap_or_default();
+        let up = self.shared.lock().up;
+        let said = self.show.look(cluster, self.start.elapsed(), up);
+        let mut state = self.shared.lock();
+        said.iter().for_each(|line| state.event(line));
+        state.desired = Some(self.show.view(cluster, &desired));
     }
 
     fn set_link(&mut self, up: bool) {
@@ -172,7 +217,8 @@ impl Lab {
 
     /// Takes in what happened since the last look.
     async fn look(&mut self, acknowledged: &mut mpsc::UnboundedReceiver<String>) -> Result<(), String> {
-        let status = ask_status(&self.device.socket()).await;
+        let status = ask(&self.device.socket(), "status").await;
+        self.look_at_desired().await;
         let arrived = self.azure.arrived_since(self.seen);
         self.seen += arrived.len();
         let elapsed = self.start.elapsed();
@@ -212,7 +258,8 @@ impl Lab {
             let before = self.shared.lock().ledger.sent();
             self.look(acknowledged).await?;
             let state = self.shared.lock();
-            quiet = if state.ledger.missing() == 0 && state.ledger.sent() == before { quiet + 1 } else { 0 };
+            let still = state.ledger.missing() == 0 && state.ledger.sent() == before;
+            quiet = if still && self.show.settled() { quiet + 1 } else { 0 };
         }
         let status = self.device.stop().await?;
         if !status.success() {
@@ -223,7 +270,9 @@ impl Lab {
         }
         let violations = self.azure.violations();
         let state = &mut *self.shared.lock();
-        let summary = state.ledger.summary(state.outages.len() as u64, state.kills.len() as u64);
+        let mut summary = state.ledger.summary(state.outages.len() as u64, state.kills.len() as u64);
+        let real = self.options.kubeconfig.is_some();
+        summary.desired = (!real).then(|| self.show.summary());
         state.lost = Some(summary.lost);
         eprintln!("{}", state.line());
         if self.options.json {
@@ -235,7 +284,7 @@ impl Lab {
                 violations.len()
             ));
         }
-        match summary.objection(self.options.kubeconfig.is_some()) {
+        match summary.objection(real) {
             Some(objection) if self.options.length.is_some() => Err(objection),
             _ => Ok(()),
         }
@@ -243,53 +292,5 @@ impl Lab {
 
     fn event(&self, text: &str) {
         self.shared.lock().event(text);
-    }
-}
-
-fn links(status: &serde_json::Value) -> Vec<Link> {
-    let links = status["links"].as_array().map(Vec::as_slice).unwrap_or_default();
-    links
-        .iter()
-        .map(|link| {
-            let word = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
-            let reason = link["reason"]["message"].as_str().unwrap_or_default();
-            let next =
-                link["nextTrySeconds"].as_u64().map(|s| format!("next try in {s} s")).unwrap_or_default();
-            let why =
-                [reason, &next].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
-            Link { endpoint: word("endpoint"), state: word("state"), why }
-        })
-        .collect()
-}
-
-/// The columns that a person wants to see of a row.
-fn shown(arrived: &azure_standin::Arrived, elapsed: Duration) -> Row {
-    let row = &arrived.row;
-    let common = [
-        "TimeGenerated",
-        "EventTime",
-        "BootId",
-        "Seq",
-        "ClockState",
-        "MessageId",
-        "ClusterId",
-        "AgentVersion",
-    ];
-    let own = row
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, value)| !common.contains(&name.as_str()) && !value.is_null());
-    let what = own.map(|(name, value)| {
-        format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    });
-    let late = arrived.late_ms().map(|ms| ms.max(0) as f64 / 1000.0);
-    Row {
-        at: format!("{:.1} s", elapsed.as_secs_f64()),
-        table: arrived.stream.replace("Custom-", "") + "_CL",
-        seq: row["Seq"].to_string(),
-        what: what.collect::<Vec<_>>().join(", "),
-        late: late.map(|s| format!("{s:.1} s")).unwrap_or_default(),
-        is_late: late.is_some_and(|s| s > 1.5),
     }
 }

@@ -1,5 +1,6 @@
-//! What happens when: three outages and one kill -9, as fractions of the run.
+//! What happens when: three outages, one kill -9 and desired state that changes, as fractions of the run.
 
+use crate::wish::{BRANCHES, Deed};
 use std::time::Duration;
 
 /// A step of the script.
@@ -11,19 +12,27 @@ pub enum Step {
     Restore,
     /// SIGKILL to the agent, then start it again.
     Kill,
+    /// Something about desired state.
+    Do(Deed),
 }
 
 /// The steps of a run of this length, in order of time. The kill falls into the second outage, where the backlog is
-/// what must survive it; the last quarter is left for the drain.
+/// what must survive it; the last quarter is left for the drain. In the same outage somebody breaks the cluster and wants
+/// something new of Azure: the first is set right without the link, the second comes with it.
 pub fn steps(length: Duration) -> Vec<(Duration, Step)> {
     [
+        (0.04, Step::Do(Deed::Want(BRANCHES[0]))),
         (0.12, Step::Cut),
+        (0.15, Step::Do(Deed::Edit)),
         (0.22, Step::Restore),
         (0.34, Step::Cut),
         (0.40, Step::Kill),
+        (0.41, Step::Do(Deed::Break)),
+        (0.46, Step::Do(Deed::Want(BRANCHES[1]))),
         (0.50, Step::Restore),
         (0.60, Step::Cut),
         (0.72, Step::Restore),
+        (0.76, Step::Do(Deed::Delete)),
     ]
     .into_iter()
     .map(|(at, step)| (length.mul_f64(at), step))
@@ -49,7 +58,9 @@ mod tests {
                     assert!(cut);
                     cut = false;
                 }
-                Step::Kill => assert!(cut),
+                Step::Kill | Step::Do(Deed::Edit | Deed::Break) => assert!(cut),
+                Step::Do(Deed::Want(branch)) => assert_eq!(cut, branch != BRANCHES[0]),
+                Step::Do(Deed::Delete) => assert!(!cut),
             }
         }
         assert!(!cut && outages >= 3);

@@ -1,6 +1,7 @@
 //! What the page and the terminal show. One owner (the lab's loop) writes, the page reads copies.
 
 use crate::ledger::Ledger;
+use crate::wish::View;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ pub struct State {
     pub kills: Vec<f64>,
     /// The agent's own view.
     pub links: Vec<Link>,
+    /// Desired state; `None` on a real cluster.
+    pub desired: Option<View>,
     history: Vec<(f64, u64)>,
     rows: VecDeque<Row>,
     events: VecDeque<String>,
@@ -92,6 +95,7 @@ pub struct Picture {
     outages: Vec<(f64, Option<f64>)>,
     kills: Vec<f64>,
     links: Vec<Link>,
+    desired: Option<View>,
     history: Vec<(f64, u64)>,
     rows: Vec<Row>,
     events: Vec<String>,
@@ -156,6 +160,7 @@ impl State {
             outages: self.outages.clone(),
             kills: self.kills.clone(),
             links: self.links.clone(),
+            desired: self.desired.clone(),
             history: self.history.clone(),
             rows: self.rows.iter().cloned().collect(),
             events: self.events.iter().cloned().collect(),
