@@ -167,13 +167,19 @@ fn reloader(
             ("[control]", next.control != current.control),
             ("[cluster] id", next.cluster.id != current.cluster.id),
             ("[desired] gitops", next.desired.gitops != current.desired.gitops),
+            ("[desired] key-vault", vault(&next) != vault(&current)),
         ];
         // What takes a restart stays as it runs, and is compared with that until then.
         let next = Config {
             store: current.store.clone(),
             control: current.control.clone(),
             cluster: current.cluster.clone(),
-            desired: config::Desired { gitops: current.desired.gitops, ..next.desired },
+            desired: config::Desired {
+                gitops: current.desired.gitops,
+                key_vault: current.desired.key_vault.clone(),
+                key_vault_prefix: current.desired.key_vault_prefix.clone(),
+                ..next.desired
+            },
             ..next
         };
         let reloaded = Reloaded {
@@ -190,6 +196,11 @@ fn reloader(
         current = next;
         Ok(reloaded)
     }
+}
+
+/// What the secrets of documents are called, and where they are: what each document needs follows from it at the start.
+fn vault(config: &Config) -> (Option<&str>, &str) {
+    (config.desired.key_vault.as_deref(), &config.desired.key_vault_prefix)
 }
 
 fn fixed(config: &Config, started: Now) -> Fixed {

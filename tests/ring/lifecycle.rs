@@ -56,6 +56,31 @@ fn sighup_takes_a_good_configuration_and_keeps_the_old_one_when_it_is_bad() {
 }
 
 #[test]
+fn what_takes_a_restart_is_said_and_changes_nothing_until_then() {
+    let desired = "gitops = true\nkey-vault = \"{vault}\"";
+    let rig = Rig::new(Setup { report: report("1h", "1h", "24h"), desired, ..Setup::default() });
+    let mut agent = rig.start();
+    // Before it listens to signals one would end it.
+    agent.status();
+    let good = std::fs::read_to_string(rig.path("arclet.toml")).expect("the configuration");
+    let named = |status: &arclet::status::Status, key: &str| {
+        let about = |c: &&arclet::status::Condition| c.reason.code == "NeedsRestart";
+        status.conditions.iter().find(about).is_some_and(|c| c.reason.message.contains(key))
+    };
+    for (key, change) in [
+        ("[desired] gitops", good.replace("gitops = true", "gitops = false")),
+        ("[desired] key-vault", good.replace("key-vault = ", "key-vault-prefix = \"other-\"\nkey-vault = ")),
+    ] {
+        std::fs::write(rig.path("arclet.toml"), change).expect("a file");
+        agent.signal(Signal::HUP);
+        agent.wait("the key to be named", |s| named(s, key));
+        std::fs::write(rig.path("arclet.toml"), &good).expect("a file");
+        agent.signal(Signal::HUP);
+        agent.wait("nothing that needs a restart", |s| !named(s, key));
+    }
+}
+
+#[test]
 fn a_damaged_store_is_repaired_told_of_and_used_again() {
     let rig = Rig::new(Setup { report: report("10ms", "10ms", "10ms"), ..Setup::default() });
     let agent = rig.start();
