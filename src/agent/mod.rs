@@ -39,7 +39,7 @@ mod settle;
 mod signals;
 mod start;
 mod status;
-pub mod supply;
+mod supply;
 #[cfg(test)]
 mod tests;
 mod tokens;
