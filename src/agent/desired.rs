@@ -24,7 +24,8 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Reads what the cache holds of the kinds that are on. What cannot be read any more is not there: the next listing brings it again.
+    /// Reads what the cache holds of the kinds that are on. What cannot be read any more is not there: the next listing
+    /// brings it again.
     pub async fn restore(store: Handle, kinds: Kinds, world: &dyn Calls) -> Documents {
         let mut known = BTreeMap::new();
         for name in answer(store.doc_list(WANTED.to_owned())).await.unwrap_or_default() {

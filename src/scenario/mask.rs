@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// What stands in a secret's place.
 const MASK: &str = "***";
+/// What a text ends with that was cut to be shown.
+const CUT: char = '…';
 /// Members that ARM counts as secrets (`x-ms-secret` of the fluxConfigurations and extensions types), in any case.
 const SECRETS: [&str; 9] = [
     "accountkey",
@@ -59,19 +61,21 @@ pub fn text(words: &str) -> String {
                 out.push('@');
                 out.push_str(host);
             }
+            // A text that was cut may have lost its '@'; no host is as long as that.
+            None if authority.ends_with(CUT) => out.push_str(MASK),
             None => out.push_str(authority),
         }
         rest = behind;
     }
     out.push_str(rest);
     for mark in ["?sig=", "&sig="] {
-        while let Some(at) =
-            out.find(mark).map(|at| at + mark.len()).filter(|at| !out[*at..].starts_with(MASK))
-        {
+        let mut from = 0;
+        while let Some(at) = out[from..].find(mark).map(|at| from + at + mark.len()) {
             let end = out[at..]
                 .find(|c: char| c.is_whitespace() || "&\"'<>".contains(c))
                 .map_or(out.len(), |e| at + e);
             out.replace_range(at..end, MASK);
+            from = at + MASK.len();
         }
     }
     out
@@ -94,6 +98,11 @@ mod tests {
                 "https://a.blob/c?sv=1&sig=AbC%2B&se=2 https://b/?sig=x",
                 "https://a.blob/c?sv=1&sig=***&se=2 https://b/?sig=***",
             ),
+            (
+                "https://a/?sig=x https://b/?sig=y https://c/?sig=",
+                "https://a/?sig=*** https://b/?sig=*** https://c/?sig=***",
+            ),
+            ("https://user:half-a-tok…", "https://***"),
             ("me@example.com and https://plain/path", "me@example.com and https://plain/path"),
             ("://", "://"),
         ] {

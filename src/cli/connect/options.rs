@@ -275,6 +275,15 @@ impl Options {
     /// What belongs together is together.
     fn complete(&self) -> Result<(), Usage> {
         let missing = |what: &str| Err(Usage(what.to_owned()));
+        match &self.key_vault {
+            Some(_) if !self.gitops => {
+                return missing("--key-vault is for the secrets of configurations: give --gitops too");
+            }
+            Some(url) if !url.starts_with("https://") => {
+                return missing("--key-vault: an address such as https://edge-kv.vault.azure.net");
+            }
+            _ => {}
+        }
         match (&self.device.kind, &self.device.tenant, &self.device.client) {
             (None, ..) => {
                 return missing(
@@ -354,6 +363,8 @@ mod tests {
             (format!("{ID} {WHO} {DCR} --name x"), "say the same thing"),
             (format!("{ID} {WHO} {DCR} --dcr-resource-id x"), "alone"),
             (format!("{ID} {WHO} {DCR} --tag Arclet-x=1"), "service's own"),
+            (format!("{ID} {WHO} {DCR} --key-vault https://kv.example"), "--gitops too"),
+            (format!("{ID} {WHO} {DCR} --gitops --key-vault kv"), "https://"),
             (format!("{ID} {WHO} {DCR} --nonsense"), "no such option here: --nonsense"),
         ] {
             let Usage(said) = read(&line).unwrap_err();
