@@ -10,10 +10,10 @@
 
 use super::code;
 use super::document::Document;
-use super::fields::Fields;
-use super::names;
 use crate::core::Reason;
 use crate::core::document::SECRET_NOT_FETCHED;
+use crate::scenario::fields::Fields;
+use crate::scenario::names;
 use crate::scenario::supplies::{Naming, SecretWanted, Supplies};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::de::IgnoredAny;

@@ -1,11 +1,12 @@
 //! A configuration as a whole: what it is called, where it goes, which source it has.
 
 use super::auth::Access;
-use super::fields::{Fields, bad};
 use super::versions::Versions;
-use super::{bucket, code, git, names, oci};
+use super::{bucket, code, git, oci};
 use crate::core::Reason;
 use crate::core::document::{Key, Kind};
+use crate::scenario::fields::{Fields, bad};
+use crate::scenario::names;
 use crate::scenario::supplies::Supplies;
 use serde_json::Value;
 

@@ -3,10 +3,10 @@
 use super::auth::{self, Access, Ask, Form, Plan};
 use super::code;
 use super::document::{Document, Rendered, url};
-use super::fields::{Fields, bad};
 use super::stamp;
 use super::versions::{Versions, duration, timeout};
 use crate::core::Reason;
+use crate::scenario::fields::{Fields, bad};
 use crate::scenario::supplies::Supplies;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;

@@ -1,10 +1,11 @@
 //! `kustomizations` → Kustomization objects, each after those that it depends on.
 
 use super::document::Document;
-use super::fields::{Fields, shown};
 use super::versions::{Versions, duration};
-use super::{code, names, stamp, tenancy};
+use super::{code, stamp, tenancy};
 use crate::core::Reason;
+use crate::scenario::fields::{Fields, shown};
+use crate::scenario::names;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,9 +4,8 @@
 //! have to go is decided by whoever remembers what it made, from the difference of two lists.
 //!
 //! ```text
-//!     fields        reads ARM's JSON leniently and names the field of every complaint
 //!     document      what a configuration says as a whole: name, namespace, scope, which source
-//!     names         which names Kubernetes takes            versions   which API versions to write
+//!     versions      which API versions to write
 //!     git bucket oci            one file a source           auth       what may go into a Secret and what is missing
 //!     kustomizations            options and their order     tenancy    namespace, and the limits of namespace scope
 //!     stamp         the label and annotations of all        picture    live objects → compliance
@@ -19,10 +18,8 @@
 mod auth;
 mod bucket;
 mod document;
-mod fields;
 mod git;
 mod kustomizations;
-mod names;
 mod oci;
 mod picture;
 mod stamp;
@@ -49,16 +46,8 @@ pub const KEEP: &str = "arclet.dev/keep";
 
 /// The words that [`render`]'s reasons are recognised by.
 pub mod code {
-    /// The content is not JSON, or not a fluxConfiguration.
-    pub const NOT_A_DOCUMENT: &str = "NotADocument";
-    /// A field without which there is nothing to do is missing or empty.
-    pub const MISSING_FIELD: &str = "MissingField";
-    /// A field has a value of another JSON type than ARM documents, or one out of its range.
-    pub const BAD_VALUE: &str = "BadValue";
-    /// A field has a value that this version does not know: one of tomorrow, or a slip.
-    pub const UNKNOWN_VALUE: &str = "UnknownValue";
-    /// Kubernetes would refuse this name.
-    pub const BAD_NAME: &str = "BadName";
+    pub use crate::scenario::fields::code::*;
+
     /// `dependsOn` names a kustomization that the document does not have.
     pub const UNKNOWN_DEPENDENCY: &str = "UnknownDependency";
     /// Kustomizations wait for each other in a circle.

@@ -2,11 +2,11 @@
 
 use super::auth::{self, Access, Ask, Form, Plan};
 use super::document::{Document, Rendered, url};
-use super::fields::{Fields, bad};
-use super::names;
 use super::stamp;
 use super::versions::{Versions, duration, timeout};
 use crate::core::Reason;
+use crate::scenario::fields::{Fields, bad};
+use crate::scenario::names;
 use crate::scenario::supplies::Supplies;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value, json};

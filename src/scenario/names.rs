@@ -1,13 +1,12 @@
 //! Which names Kubernetes takes. Checked before anything is written, so that the reason names the document's field and
 //! not an object that nobody has seen.
 
-use super::code;
-use super::fields::shown;
+use super::fields::{code, shown};
 use crate::core::Reason;
 
 /// A DNS label (RFC 1123): what namespaces are called, and also sources and kustomizations, because Flux puts their names
 /// into labels of what they apply.
-pub(super) fn label(path: &str, name: &str) -> Result<(), Reason> {
+pub fn label(path: &str, name: &str) -> Result<(), Reason> {
     if name.len() <= 63 && is_label(name) {
         return Ok(());
     }
@@ -16,7 +15,7 @@ pub(super) fn label(path: &str, name: &str) -> Result<(), Reason> {
 }
 
 /// A DNS subdomain (RFC 1123): what Secrets, ConfigMaps and service accounts are called.
-pub(super) fn subdomain(path: &str, name: &str) -> Result<(), Reason> {
+pub fn subdomain(path: &str, name: &str) -> Result<(), Reason> {
     if name.len() <= 253 && name.split('.').all(is_label) {
         return Ok(());
     }

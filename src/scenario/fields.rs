@@ -1,17 +1,30 @@
-//! Reads ARM's JSON field by field: `null` is the same as absent, what is not asked for is passed over, and every
+//! Reads a document of ARM field by field: `null` is the same as absent, what is not asked for is passed over, and every
 //! complaint names the field by its whole path.
 //!
 //! By hand and not derived: the values of a document may be secrets or a megabyte long, so a complaint says the field and
 //! what belongs there, never what was found.
 
-use super::code;
 use crate::core::Reason;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value};
 
+/// The words that complaints about any document are recognised by.
+pub mod code {
+    /// The content is not JSON, or not a document of its kind.
+    pub const NOT_A_DOCUMENT: &str = "NotADocument";
+    /// A field without which there is nothing to do is missing or empty.
+    pub const MISSING_FIELD: &str = "MissingField";
+    /// A field has a value of another JSON type than ARM documents, or one out of its range.
+    pub const BAD_VALUE: &str = "BadValue";
+    /// A field has a value that this version does not know: one of tomorrow, or a slip.
+    pub const UNKNOWN_VALUE: &str = "UnknownValue";
+    /// Kubernetes would refuse this name.
+    pub const BAD_NAME: &str = "BadName";
+}
+
 /// One object of the document together with where it is.
 #[derive(Clone)]
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     map: &'a Map<String, Value>,
     path: String,
 }
@@ -156,14 +169,14 @@ impl<'a> Fields<'a> {
 }
 
 /// A key or a name of the document's own choice, fit for one line of text: it may be of any length and hold anything.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let begin: String = text.chars().take(80).collect();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if begin.len() == text.len() && begin.chars().all(plain) { begin } else { format!("{begin:?}") }
 }
 
 /// The complaint about a value that cannot be used.
-pub(super) fn bad(path: &str, belongs: &str) -> Reason {
+pub fn bad(path: &str, belongs: &str) -> Reason {
     Reason::new(code::BAD_VALUE, format!("{path} is not {belongs}"))
         .cure(format!("set {path} to {belongs} in the configuration"))
 }
