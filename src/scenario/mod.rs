@@ -13,6 +13,7 @@ pub mod heartbeat;
 pub mod mask;
 pub mod metadata;
 pub(crate) mod names;
+pub mod semver;
 pub mod silence;
 pub mod supplies;
 pub mod tags;
