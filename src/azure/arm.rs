@@ -12,7 +12,7 @@ pub use super::resources::{
     Cluster, ClusterChange, ClusterProperties, Dcr, NewCluster, ResourceGroup, SystemData, TagOperation,
 };
 use crate::core::{Outcome, Reason};
-use crate::http::{Client, Request, Response, http::Method};
+use crate::http::{Client, Request, Response, Take, http::Method};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -306,6 +306,11 @@ impl Arm {
     /// A call whose owned request is dropped, with its token, before the answer is looked at.
     pub(super) fn send(&self, request: Request) -> Result<Response, Outcome> {
         self.call(&request)
+    }
+
+    /// The same, with the body of a 200 handed over as it comes.
+    pub(super) fn stream(&self, request: Request, take: &mut Take<'_>) -> Result<Response, Outcome> {
+        self.client.stream(&request, take).map_err(Outcome::from)
     }
 }
 

@@ -70,7 +70,7 @@ impl Request {
     }
 }
 
-/// A whole reply, of whatever status.
+/// A whole reply, of whatever status; of one that was streamed ([`super::Client::stream`]) the start.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.

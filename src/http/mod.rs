@@ -9,6 +9,7 @@ mod failure;
 mod message;
 mod proxy;
 mod resolve;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tls;
 pub use failure::Failure;
 pub use message::{Request, Response};
 pub use proxy::{Proxy, is_loopback};
+pub use stream::Take;
 pub use tls::{ClientCertificate, Roots, TlsFault};
 
 use crate::clock::Clock;
@@ -25,6 +27,7 @@ use crate::core::Reason;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
+use stream::Bounded;
 pub use ureq::http;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 
@@ -133,6 +136,18 @@ impl Client {
 
     /// Makes the call and reads the whole reply.
     pub fn call(&self, request: &Request) -> Result<Response, Failure> {
+        self.reach(request, None)
+    }
+
+    /// Makes the call and hands the body of a 200 over as it comes; every other reply is read whole. The reply that is
+    /// returned shows the first bytes of such a body only.
+    ///
+    /// What `take` made of the body counts for nothing if this fails: then there was more of it, or it was another.
+    pub fn stream(&self, request: &Request, take: &mut Take<'_>) -> Result<Response, Failure> {
+        self.reach(request, Some(take))
+    }
+
+    fn reach(&self, request: &Request, take: Option<&mut Take<'_>>) -> Result<Response, Failure> {
         let unusable = |detail: &str| Failure::Protocol { host: String::new(), detail: detail.to_owned() };
         let url: http::Uri = request.url.parse().map_err(|_| unusable("the URL cannot be read"))?;
         let host = url.host().ok_or_else(|| unusable("the URL has no host"))?.to_owned();
@@ -149,7 +164,7 @@ impl Client {
             _ => (&self.0.direct, None),
         };
         let name = if port == 443 && !plain { host } else { format!("{host}:{port}") };
-        self.run(agent, request, url).map_err(|e| match e {
+        self.run(agent, request, url, take).map_err(|e| match e {
             Trouble::Ureq(e) => Failure::from_ureq(e, &name, proxy),
             Trouble::TooLarge => Failure::TooLarge {
                 host: name,
@@ -158,7 +173,13 @@ impl Client {
         })
     }
 
-    fn run(&self, agent: &ureq::Agent, request: &Request, url: http::Uri) -> Result<Response, Trouble> {
+    fn run(
+        &self,
+        agent: &ureq::Agent,
+        request: &Request,
+        url: http::Uri,
+        take: Option<&mut Take<'_>>,
+    ) -> Result<Response, Trouble> {
         let mut head = http::Request::builder().method(request.method.clone()).uri(url);
         for (name, value) in &request.headers {
             head = head.header(name.as_ref(), value);
@@ -171,7 +192,14 @@ impl Client {
             agent.run(self.limited(agent, body, request.deadline))
         }?;
         let expected = response.body().content_length().unwrap_or(0).min(request.max_body as u64) as usize;
-        let body = read_bounded(response.body_mut().as_reader(), expected, request.max_body)?;
+        let body = match take.filter(|_| response.status() == http::StatusCode::OK) {
+            Some(take) => {
+                let mut body = Bounded::new(response.body_mut().as_reader(), request.max_body);
+                take(&mut body);
+                body.finish()?
+            }
+            None => read_bounded(response.body_mut().as_reader(), expected, request.max_body)?,
+        };
         let (parts, _) = response.into_parts();
         let date_ms = parts.headers.get("date").and_then(|v| v.to_str().ok()).and_then(message::date_ms);
         Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body, date_ms })

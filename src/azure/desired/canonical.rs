@@ -27,7 +27,7 @@ const READ_ONLY: [&str; 10] = [
 /// A document from its `properties` as they came. `collection` is the id of what holds it.
 ///
 /// What serde_json does not read (nesting without end, half a surrogate) is this document's failure and no other's.
-pub(super) fn fetched(key: Key, collection: &str, properties: &RawValue) -> Fetched {
+pub(super) fn fetched(key: Key, collection: &str, properties: Box<RawValue>) -> Fetched {
     let mut wanted: Map<String, Value> = match serde_json::from_str(properties.get()) {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -39,6 +39,8 @@ pub(super) fn fetched(key: Key, collection: &str, properties: &RawValue) -> Fetc
             return Fetched { key, digest, leaving: false, content };
         }
     };
+    // As it came it is not needed any more, and it may be long.
+    drop(properties);
     let leaving = wanted
         .get("provisioningState")
         .and_then(Value::as_str)
@@ -91,7 +93,7 @@ mod tests {
     fn what_is_null_and_what_is_not_there_are_the_same_wish() {
         let of = |text: &str| {
             let properties: Box<RawValue> = serde_json::from_str(text).unwrap();
-            fetched(Key::new(Kind::Flux, "a"), COLLECTION, &properties).digest
+            fetched(Key::new(Kind::Flux, "a"), COLLECTION, properties).digest
         };
         let short =
             of(r#"{"sourceKind":"GitRepository","gitRepository":{"repositoryRef":{"branch":"main"}}}"#);
@@ -137,7 +139,7 @@ mod tests {
 
     fn digest(properties: &str) -> Digest {
         let raw = RawValue::from_string(properties.to_owned()).unwrap();
-        fetched(Key::new(Kind::Flux, "a"), COLLECTION, &raw).digest
+        fetched(Key::new(Kind::Flux, "a"), COLLECTION, raw).digest
     }
 
     fn json_value() -> impl Strategy<Value = Value> {
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn each_document_has_a_digest_of_its_own_and_the_case_of_an_id_is_no_change() {
         let raw = RawValue::from_string("{}".into()).unwrap();
-        let of = |name, collection: &str| fetched(Key::new(Kind::Flux, name), collection, &raw).digest;
+        let of = |name, collection: &str| fetched(Key::new(Kind::Flux, name), collection, raw.clone()).digest;
         assert_ne!(of("a", COLLECTION), of("b", COLLECTION));
         assert_eq!(of("a", COLLECTION), of("A", &COLLECTION.to_uppercase()));
     }

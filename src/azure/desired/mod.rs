@@ -5,6 +5,7 @@
 //! often it was read. Nothing in here stores, retries or knows the cluster: `keep` is the shell's.
 
 mod canonical;
+mod page;
 mod resources;
 
 pub use resources::Resources;

@@ -4,6 +4,7 @@
 //! each item a child of this very cluster, each next page on ARM's own host. Anything else is an error, never a shorter list.
 //! Wire facts: Microsoft.KubernetesConfiguration 2025-04-01.
 
+use super::page::{self, Item};
 use super::{Fetched, Source, canonical};
 use crate::azure::arm::{API, Arm, is_absent, refused};
 use crate::azure::resource_id::is_name;
@@ -11,15 +12,12 @@ use crate::azure::{ResourceId, error, lro};
 use crate::core::document::{Confirmation, Digest, Key, Kind, Kinds, Parent};
 use crate::core::{Outcome, Reason};
 use crate::http::{Response, http::Method};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 
 const VERSION: &str = "2025-04-01";
 const LISTING: &str = "listing the cluster's configurations";
 const READING: &str = "reading a configuration";
-/// Bytes of one page: the most that is in memory at once, with one document of it.
+/// Bytes of one page. It is read document by document.
 const MOST_PAGE: usize = 16 << 20;
 /// Pages of one listing.
 const MOST_PAGES: usize = 1000;
@@ -47,25 +45,8 @@ impl Source for Resources<'_> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page<'a> {
-    #[serde(borrow)]
-    value: Vec<&'a RawValue>,
-    next_link: Option<String>,
-    error: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Item<'a> {
-    id: String,
-    name: String,
-    #[serde(borrow)]
-    properties: &'a RawValue,
-}
-
 impl Arm {
-    /// Hands on every document of the cluster, and returns how many items there were. Memory holds one page.
+    /// Hands on every document of the cluster, and returns how many items there were. Memory holds one document.
     ///
     /// # Errors
     /// Every answer that is not a complete listing; what was handed on before is then not all there is.
@@ -129,13 +110,22 @@ impl Arm {
             if !seen.insert(Digest::of(next.as_bytes())) {
                 return Err(bad(number, "is one that has been read already: the list has no end"));
             }
-            let response = self.send(self.request(Method::GET, &next, token).max_body(MOST_PAGE))?;
-            let page = page(&response)?;
-            for item in &page.value {
-                let (key, properties) = item_of(&collection, kind, item)
-                    .ok_or_else(|| bad(number, "holds an item that is no child of this cluster"))?;
-                take(canonical::fetched(key, &collection, properties));
-                count += 1;
+            let (mut read, mut stranger) = (None, false);
+            let mut each = |item: Item| match key_of(&collection, kind, &item) {
+                Some(key) if !stranger => {
+                    take(canonical::fetched(key, &collection, item.properties));
+                    count += 1;
+                }
+                _ => stranger = true,
+            };
+            let request = self.request(Method::GET, &next, token).max_body(MOST_PAGE);
+            let response = self.stream(request, &mut |body| read = page::read(body, &mut each))?;
+            if response.status != 200 {
+                return Err(refused(LISTING, &response));
+            }
+            let page = read.ok_or_else(|| Outcome::Refused(error::nonsense(API, &response)))?;
+            if stranger {
+                return Err(bad(number, "holds an item that is no child of this cluster"));
             }
             next = match page.next_link.filter(|link| !link.is_empty()) {
                 None => return Ok(count),
@@ -156,19 +146,11 @@ fn collection(cluster: &ResourceId, kind: Kind) -> String {
     format!("{cluster}/providers/Microsoft.KubernetesConfiguration/{name}")
 }
 
-fn page(response: &Response) -> Result<Page<'_>, Outcome> {
-    if response.status != 200 {
-        return Err(refused(LISTING, response));
-    }
-    let page: Option<Page<'_>> = serde_json::from_slice(&response.body).ok();
-    page.filter(|page| page.error.is_none()).ok_or_else(|| Outcome::Refused(error::nonsense(API, response)))
-}
-
-/// An item's key and properties, if it is a child of this cluster and says so itself.
-fn item_of<'a>(collection: &str, kind: Kind, item: &'a RawValue) -> Option<(Key, &'a RawValue)> {
-    let Item { id, name, properties } = serde_json::from_str(item.get()).ok()?;
-    let is_child = is_name(&name) && id.eq_ignore_ascii_case(&format!("{collection}/{name}"));
-    (is_child && properties.get().starts_with('{')).then(|| (Key::new(kind, &name), properties))
+/// An item's key, if it is a child of this cluster and says so itself.
+fn key_of(collection: &str, kind: Kind, item: &Item) -> Option<Key> {
+    let Item { id, name, properties } = item;
+    let is_child = is_name(name) && id.eq_ignore_ascii_case(&format!("{collection}/{name}"));
+    (is_child && properties.get().starts_with('{')).then(|| Key::new(kind, name))
 }
 
 /// A resource is there only if the answer is that resource.
@@ -176,7 +158,7 @@ fn there(id: &str, response: &Response) -> Result<(), Outcome> {
     if response.status != 200 {
         return Err(refused(READING, response));
     }
-    let item: Option<Item<'_>> = serde_json::from_slice(&response.body).ok();
+    let item: Option<Item> = serde_json::from_slice(&response.body).ok();
     match item {
         Some(item) if item.id.eq_ignore_ascii_case(id) => Ok(()),
         _ => Err(Outcome::Refused(error::nonsense(API, response))),

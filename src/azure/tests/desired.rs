@@ -29,6 +29,12 @@ fn plain(name: &str) -> String {
     item(name, r#"{"sourceKind": "GitRepository", "provisioningState": "Succeeded", "statuses": []}"#)
 }
 
+/// What a plain document wants, as it is kept.
+fn canonical(name: &str) -> String {
+    let id = format!("{CLUSTER}/{FLUX}/{name}").to_lowercase();
+    format!(r#"{{"id":"{id}","name":"{name}","properties":{{"sourceKind":"GitRepository"}}}}"#)
+}
+
 fn page(items: &[String], next: Option<&str>) -> String {
     let next = next.map_or("null".into(), |next| format!("{next:?}"));
     format!(r#"{{"value": [{}], "nextLink": {next}}}"#, items.join(", "))
@@ -88,11 +94,7 @@ fn every_page_is_read_and_each_document_is_kept_once_without_what_only_azure_wri
         assert_eq!((head.digest, &head.stored, head.leaving), (*digest, &Ok(Needs::default()), false));
         assert_eq!(head.digest, Digest::of(content.as_bytes()));
     }
-    let id = format!("{CLUSTER}/{FLUX}/c").to_lowercase();
-    assert_eq!(
-        kept["flux/c"].1,
-        format!(r#"{{"id":"{id}","name":"c","properties":{{"sourceKind":"GitRepository"}}}}"#)
-    );
+    assert_eq!(kept["flux/c"].1, canonical("c"));
     let seen = server.seen();
     assert_eq!(seen[0].line(), format!("GET {CLUSTER}/{FLUX}?api-version=2025-04-01 HTTP/1.1"));
     assert!(seen[2].line().ends_with("&$skipToken=3 HTTP/1.1"), "{}", seen[2].line());
@@ -128,6 +130,8 @@ fn bodies(whole: &str) -> Vec<String> {
         r#"{"nextLink": null}"#,
         r#"{"value": [], "nextLink": 7}"#,
         r#"{"value": [], "value": []}"#,
+        r#"{"value": [], "nextLink": null, "nextLink": null}"#,
+        r#"{"value": [], "nextLink": null, "nextLink": ""}"#,
         r#"{"value": [null]}"#,
         r#"{"value": [[]]}"#,
         r#"{"value": [{}]}"#,
@@ -168,6 +172,21 @@ fn bodies(whole: &str) -> Vec<String> {
     // Cut off anywhere.
     bodies.extend((1..whole.len()).step_by(37).map(|end| whole[..end].to_owned()));
     bodies.push(whole[..whole.len() - 1].to_owned());
+    // Broken only after every document was read.
+    let end = whole.len() - 1;
+    let tails = [
+        r#", "value": []}"#,
+        r#", "nextLink": null}"#,
+        r#", "error": {"code": "InternalServerError", "message": ""}}"#,
+        r#", "error": "no"}"#,
+        ",}",
+        "]",
+        "} }",
+        "}<html>",
+        "}{\"value\": []}",
+        "}\0",
+    ];
+    bodies.extend(tails.map(|tail| format!("{}{tail}", &whole[..end])));
     bodies
 }
 
@@ -222,7 +241,11 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
         }) {
             let headers = [headers, &[("Connection", "close")]].concat();
             *fault.lock().unwrap() = (number, answer(status, &headers, body));
-            let result = listing(&source, false, &mut |_, _, _| Ok(Needs::default()));
+            // What a page handed on before it broke was whole.
+            let result = listing(&source, false, &mut |key, _, content| {
+                assert_eq!(String::from_utf8_lossy(content), canonical(&key.name));
+                Ok(Needs::default())
+            });
             let is_true = status == 200 && *body == true_page;
             match result {
                 Ok(listing) if is_true => {

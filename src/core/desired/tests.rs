@@ -174,6 +174,35 @@ fn an_answer_about_older_content_does_not_hide_newer_and_a_cache_that_lags_is_no
 }
 
 #[test]
+fn content_that_a_listing_left_in_the_cache_before_it_broke_off_does_no_harm() {
+    // What a page handed on is stored before it is known whether there is a whole listing; here there was none.
+    let mut rig = Rig::settled(&["a", "b"]);
+    rig.desired.not_listed(rig.now, &mut rig.rng, true);
+    rig.pass(400);
+    rig.apply("a", 2, Compliance::Compliant);
+    rig.apply("b", 1, Compliance::Compliant);
+    // It is in the cluster, newer than what was listed, and nothing else followed from it.
+    assert_eq!((rig.state("a"), rig.state("b")), (Some("stored"), Some("verified")));
+    assert_eq!(rig.azure(), Some(Want::Pull { parent: false }));
+    // The listing that comes through settles it, whether it says the same or what was before.
+    for n in [2, 1] {
+        let mut rig = Rig { desired: rig.desired.clone(), ..Rig::new(&[], None) };
+        rig.list(vec![head("a", n), head("b", 1)], None);
+        rig.apply("a", n, Compliance::Compliant);
+        assert_eq!((rig.state("a"), rig.state("b")), (Some("verified"), Some("verified")));
+    }
+    // A document that only such a listing knew is wanted after a restart, and goes by the rule for all others.
+    let kept = [("a", 2), ("b", 1), ("c", 1)].map(|(name, n)| (key(name), digest(n), Needs::default()));
+    rig.restart(&kept);
+    assert_eq!(rig.state("c"), Some("stored"));
+    for _ in 0..2 {
+        assert!(!matches!(rig.azure(), Some(Want::Confirm(_))));
+        rig.list(vec![head("a", 2), head("b", 1)], Some(there("p")));
+    }
+    assert_eq!(rig.azure(), Some(Want::Confirm(key("c"))));
+}
+
+#[test]
 fn a_document_that_fails_waits_longer_each_time_and_delays_no_other() {
     let mut rig = Rig::settled(&["a", "b"]);
     let mut longest = Duration::ZERO;
