@@ -93,6 +93,45 @@ fn what_a_gzip_bomb_unpacks_to_counts_not_what_it_weighs() {
 }
 
 #[test]
+fn a_body_that_is_read_as_it_comes_counts_only_if_all_of_it_comes() {
+    let stream = |bytes: &[u8], most: usize| {
+        let server = Server::always(bytes.to_vec());
+        let mut taken = Vec::new();
+        let mut take = |body: &mut dyn Read| drop(body.read_to_end(&mut taken));
+        let result = plain().stream(&get(&server.url).max_body(most), &mut take);
+        (result.map(|response| (response.status, response.body)), taken)
+    };
+    let long = "0123456789".repeat(1000);
+    let whole = answer(200, &[], &long);
+    let start = long.as_bytes()[..512].to_vec();
+    assert_eq!(stream(&whole, 10_000), (Ok((200, start)), long.clone().into_bytes()));
+    // What came before the end was taken; the call says that there was more.
+    let (result, taken) = stream(&whole, 9_999);
+    assert!(matches!(result, Err(Failure::TooLarge { .. })), "{result:?}");
+    assert!(long.as_bytes().starts_with(&taken));
+    let cut = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\nshort";
+    let (result, taken) = stream(cut, 100);
+    assert!(matches!(result, Err(Failure::Reset { .. })), "{result:?}");
+    assert_eq!(taken, b"short");
+    // What is no 200 is not what was asked for: it is whole, and nobody took it.
+    assert_eq!(stream(&answer(404, &[], &long), 10_000), (Ok((404, long.into_bytes())), Vec::new()));
+}
+
+#[test]
+fn a_body_that_its_reader_gives_up_is_read_to_its_end_and_the_connection_kept() {
+    let server = Server::always(answer(200, &[], "x".repeat(100_000)));
+    let client = plain();
+    for _ in 0..3 {
+        let mut take = |body: &mut dyn Read| assert_eq!(body.read(&mut [0]).unwrap(), 1);
+        client.stream(&get(&server.url), &mut take).unwrap();
+    }
+    assert_eq!(server.connections(), 1);
+    let cut = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\nshort";
+    let failure = plain().stream(&get(&Server::always(cut.to_vec()).url), &mut |_| ()).unwrap_err();
+    assert!(matches!(failure, Failure::Reset { .. }), "{failure}");
+}
+
+#[test]
 fn headers_without_end_are_cut_off() {
     let server = Server::always(answer(200, &[("X-Long", &"x".repeat(100_000))], ""));
     let failure = plain().call(&get(&server.url)).unwrap_err();

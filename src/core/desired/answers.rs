@@ -18,9 +18,9 @@ impl Desired {
         if let Some(parent) = &listing.parent {
             self.parent_is(parent);
         }
-        for (key, document) in &mut self.documents {
+        self.documents.each(&mut |key, document| {
             if listing.heads.binary_search_by(|head| head.key.cmp(key)).is_ok() {
-                continue;
+                return;
             }
             match document.life {
                 Life::Withdrawing(_) | Life::Orphan => {}
@@ -42,7 +42,7 @@ impl Desired {
                 }
                 _ => {}
             }
-        }
+        });
         for head in &listing.heads {
             self.seen(now, head);
         }
@@ -51,7 +51,7 @@ impl Desired {
     /// A document is in a listing.
     fn seen(&mut self, now: Now, head: &Head) {
         let ours = self.parent.is_some();
-        let Some(document) = self.documents.get_mut(&head.key) else {
+        let Some(mut document) = self.documents.get_mut(&head.key) else {
             let life = match (&head.stored, head.leaving) {
                 (_, true) => Life::Withdrawing(None),
                 (Ok(_), false) => Life::Stored,
@@ -123,9 +123,11 @@ impl Desired {
                 }
                 self.changed = true;
                 let another = self.parent.replace(created_at.clone()).is_some();
-                for document in self.documents.values_mut().filter(|_| another) {
-                    document.ours = false;
-                    document.missing = 0;
+                if another {
+                    self.documents.each(&mut |_, document| {
+                        document.ours = false;
+                        document.missing = 0;
+                    });
                 }
             }
         }
@@ -133,10 +135,10 @@ impl Desired {
 
     /// What is missing has to be missing anew before it is asked about again.
     fn forgive(&mut self) {
-        for document in self.documents.values_mut().filter(|document| document.missing > 0) {
+        self.documents.each(&mut |_, document| {
+            self.changed |= document.missing > 0;
             document.missing = 0;
-            self.changed = true;
-        }
+        });
     }
 
     /// A document that listings lack was asked for by itself.
@@ -146,7 +148,7 @@ impl Desired {
             Parent::Gone => false,
         };
         self.parent_is(&confirmation.parent);
-        let Some(document) = self.documents.get_mut(key).filter(|document| document.missing >= LISTINGS)
+        let Some(mut document) = self.documents.get_mut(key).filter(|document| document.missing >= LISTINGS)
         else {
             return;
         };
@@ -160,7 +162,7 @@ impl Desired {
 
     /// The question whether a document is gone has no answer: the listings have to say so anew.
     pub fn not_confirmed(&mut self, key: &Key) {
-        if let Some(document) = self.documents.get_mut(key) {
+        if let Some(mut document) = self.documents.get_mut(key) {
             document.missing = document.missing.min(LISTINGS - 1);
         }
     }
@@ -174,7 +176,7 @@ impl Desired {
     pub fn enforced(&mut self, now: Now, rng: &mut dyn Random, key: &Key, enforced: Enforced) {
         let interval = self.settings.enforce_interval;
         self.news = true;
-        let Some(document) = self.documents.get_mut(key) else { return };
+        let Some(mut document) = self.documents.get_mut(key) else { return };
         if matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan) {
             return;
         }
@@ -227,7 +229,7 @@ impl Desired {
     /// A document was taken out of the cluster, as far as that goes.
     pub fn withdrawn(&mut self, now: Now, rng: &mut dyn Random, key: &Key, withdrawn: Withdrawn) {
         self.news = true;
-        let Some(document) = self.documents.get_mut(key) else { return };
+        let Some(mut document) = self.documents.get_mut(key) else { return };
         match withdrawn {
             Withdrawn::Gone => {
                 self.changed = true;
@@ -241,6 +243,7 @@ impl Desired {
                     // It came back meanwhile, and with its objects its content went: it has to be fetched again.
                     _ => self.pull_due = now.mono,
                 }
+                drop(document);
                 if let Some(document) = self.documents.remove(key) {
                     self.farewells.insert(key.clone(), document.digest);
                 }
@@ -256,7 +259,7 @@ impl Desired {
 
     /// The API server could not be asked: the same again when the link allows.
     pub fn cluster_failed(&mut self, now: Now, key: &Key) {
-        if let Some(document) = self.documents.get_mut(key)
+        if let Some(mut document) = self.documents.get_mut(key)
             && !matches!(document.life, Life::Orphan | Life::Withdrawn)
         {
             document.due = Some(now.mono);

@@ -55,17 +55,17 @@ impl Desired {
             remembered.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
         self.parent = memory.parent;
         // If the parent is still this one, it was this one when they were put into the cache.
-        for document in self.documents.values_mut() {
-            document.ours = self.parent.is_some();
-        }
+        self.documents.each(&mut |_, document| document.ours = self.parent.is_some());
         for (name, mark) in memory.documents {
             let key = Key::parse(&name).filter(|key| self.settings.kinds.has(key.kind));
             let Some(key) = key else { continue };
-            let document = self.documents.entry(key).or_insert_with(|| {
+            if self.documents.get_mut(&key).is_none() {
                 let lost = Reason::new(NOT_CACHED, "it was lost from the cache")
                     .cure("the next look at Azure brings it again; until then its objects stay as they are");
-                Document::new(now, Digest([0; 32]), Life::Failed(lost), None)
-            });
+                let lost = Document::new(now, Digest([0; 32]), Life::Failed(lost), None);
+                self.documents.insert(key.clone(), lost);
+            }
+            let Some(mut document) = self.documents.get_mut(&key) else { continue };
             document.ours = matches!(mark, Mark::Ours | Mark::Missing);
             match mark {
                 Mark::Ours | Mark::Stranger => {}

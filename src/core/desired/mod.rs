@@ -22,6 +22,7 @@
 mod answers;
 mod memory;
 mod news;
+mod shelf;
 mod supplies;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use super::port::{DesiredView, DocumentView};
 use super::settings::DesiredSettings;
 use super::{Mono, Now, Random, Reason};
 use news::Told;
+use shelf::{Line, Shelf};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -191,7 +193,7 @@ impl Document {
 #[derive(Clone, Debug)]
 pub struct Desired {
     settings: DesiredSettings,
-    documents: BTreeMap<Key, Document>,
+    documents: Shelf,
     /// `createdAt` of the cluster's resource, as it was last seen.
     parent: Option<String>,
     /// The cluster's resource is gone.
@@ -220,7 +222,7 @@ impl Desired {
     ) -> Desired {
         let mut desired = Desired {
             settings,
-            documents: BTreeMap::new(),
+            documents: Shelf::default(),
             parent: None,
             parent_gone: false,
             pull_due: now.mono + rng.up_to(settings.pull_interval.min(SOON)),
@@ -249,8 +251,7 @@ impl Desired {
 
     /// The document whose time came first: none waits for another that fails again and again.
     fn want_of_cluster(&self, now: Mono) -> Option<Want> {
-        let due = self.documents.iter().filter_map(|(key, document)| Some((document.due?, key, document)));
-        let (_, key, document) = due.filter(|(due, ..)| *due <= now).min_by_key(|(due, ..)| *due)?;
+        let (key, document) = self.documents.first(Line::Cluster, now)?;
         Some(match document.life {
             Life::Withdrawing(_) => Want::Withdraw(key.clone()),
             _ => Want::Enforce(key.clone()),
@@ -258,13 +259,12 @@ impl Desired {
     }
 
     fn want_of_azure(&self, now: Mono) -> Option<Want> {
-        let gone = self.documents.iter().find(|(_, document)| document.missing >= LISTINGS);
-        match gone {
+        match self.documents.first(Line::Gone, now) {
             Some((key, _)) => Some(Want::Confirm(key.clone())),
             None if self.pull_due <= now => Some(Want::Pull {
                 parent: self.parent.is_none()
                     || self.parent_gone
-                    || self.documents.values().any(|document| document.missing > 0),
+                    || self.documents.first(Line::Missing, now).is_some(),
             }),
             None => None,
         }
@@ -277,7 +277,7 @@ impl Desired {
 
     /// When [`Desired::want`] will want something of the cluster that it does not want yet.
     pub fn cluster_due(&self, now: Mono) -> Option<Mono> {
-        self.documents.values().filter_map(|document| document.due).filter(|due| *due > now).min()
+        self.documents.next(Line::Cluster, now)
     }
 
     /// What has begun is not wanted again until its answer comes.
@@ -290,7 +290,7 @@ impl Desired {
             // One call at a time goes to an endpoint, and the answer sets both anew.
             Want::Confirm(_) => {}
             Want::Enforce(key) | Want::Withdraw(key) => {
-                if let Some(document) = self.documents.get_mut(key) {
+                if let Some(mut document) = self.documents.get_mut(key) {
                     (document.due, document.hastened) = (None, false);
                 }
             }
@@ -302,10 +302,10 @@ impl Desired {
     pub fn refresh(&mut self, now: Now) {
         self.asked = true;
         self.pull_due = now.mono;
-        for document in self.documents.values_mut() {
+        self.documents.each(&mut |_, document| {
             document.due = document.due.map(|_| now.mono);
             document.fetch_again(now.mono);
-        }
+        });
     }
 
     /// Other intervals. What is due later than they allow comes sooner.
@@ -313,9 +313,7 @@ impl Desired {
         let pull = now.mono + rng.up_to(settings.pull_interval);
         self.pull_due = self.pull_due.min(pull);
         let enforce = now.mono + settings.enforce_interval;
-        for document in self.documents.values_mut() {
-            document.due = document.due.map(|due| due.min(enforce));
-        }
+        self.documents.each(&mut |_, document| document.due = document.due.map(|due| due.min(enforce)));
         self.settings = settings;
     }
 

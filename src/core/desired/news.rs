@@ -72,16 +72,23 @@ impl Desired {
             reason: None,
             picture: None,
         });
-        let others = self.documents.iter().filter_map(|(key, document)| {
-            let told = document.fares().filter(|told| document.told.as_ref() != Some(told))?;
-            Some(News {
-                key: key.clone(),
-                told,
-                reason: document.reason(),
-                picture: document.picture().cloned(),
-            })
-        });
-        let news: Vec<News> = gone.chain(others).take(AT_ONCE).collect();
+        let mut news: Vec<News> = gone.take(AT_ONCE).collect();
+        let mut settled = Vec::new();
+        for (key, document) in self.documents.touched() {
+            if news.len() >= AT_ONCE {
+                break;
+            }
+            match document.fares().filter(|told| document.told.as_ref() != Some(told)) {
+                None => settled.push(key.clone()),
+                Some(told) => news.push(News {
+                    key: key.clone(),
+                    told,
+                    reason: document.reason(),
+                    picture: document.picture().cloned(),
+                }),
+            }
+        }
+        self.documents.settled(&settled);
         self.news = !news.is_empty();
         news
     }
@@ -92,7 +99,7 @@ impl Desired {
             if told.state == Life::Withdrawn.name() && self.farewells.remove(&key).is_some() {
                 continue;
             }
-            if let Some(document) = self.documents.get_mut(&key) {
+            if let Some(mut document) = self.documents.get_mut(&key) {
                 document.told = Some(told);
             }
         }
@@ -101,9 +108,7 @@ impl Desired {
     /// Reports were lost: how each document fares is said anew.
     pub fn tell_all(&mut self) {
         self.news = true;
-        for document in self.documents.values_mut() {
-            document.told = None;
-        }
+        self.documents.each(&mut |_, document| document.told = None);
     }
 }
 

@@ -59,7 +59,7 @@ impl Document {
         self.supplies.as_mut()?[supply as usize].as_mut()
     }
 
-    fn fetch_due(&self, supply: Supply) -> Option<Mono> {
+    pub(super) fn fetch_due(&self, supply: Supply) -> Option<Mono> {
         match self.life {
             Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan => None,
             _ => self.supplies.as_ref()?[supply as usize].as_ref()?.due,
@@ -73,20 +73,18 @@ impl Desired {
         if supply == Supply::Secrets && !self.settings.vault {
             return None;
         }
-        let due =
-            self.documents.iter().filter_map(|(key, document)| Some((document.fetch_due(supply)?, key)));
-        let (_, key) = due.filter(|(due, _)| *due <= now).min_by_key(|(due, _)| *due)?;
+        let (key, _) = self.documents.first(Line::Supply(supply), now)?;
         Some(Want::Supply(key.clone(), supply))
     }
 
     /// When [`Desired::want_supply`] will want something that it does not want yet.
     pub fn supply_due(&self, now: Mono) -> Option<Mono> {
-        let of = |document: &Document| Supply::ALL.map(|supply| document.fetch_due(supply));
-        self.documents.values().flat_map(of).flatten().filter(|due| *due > now).min()
+        Supply::ALL.into_iter().filter_map(|supply| self.documents.next(Line::Supply(supply), now)).min()
     }
 
     pub(super) fn supply_begun(&mut self, key: &Key, supply: Supply) {
-        if let Some(fetch) = self.documents.get_mut(key).and_then(|document| document.fetch(supply)) {
+        let mut document = self.documents.get_mut(key);
+        if let Some(fetch) = document.as_mut().and_then(|document| document.fetch(supply)) {
             (fetch.due, fetch.under_way, fetch.again) = (None, true, false);
         }
     }
@@ -101,7 +99,7 @@ impl Desired {
         supplied: Supplied,
     ) {
         let interval = self.settings.pull_interval;
-        let Some(document) = self.documents.get_mut(key) else { return };
+        let Some(mut document) = self.documents.get_mut(key) else { return };
         let Some(fetch) = document.fetch(supply) else { return };
         fetch.under_way = false;
         self.news |= supplied.changed || fetch.trouble != supplied.trouble;
@@ -131,7 +129,8 @@ impl Desired {
 
     /// Whoever has it could not be asked: the same again when the link allows.
     pub fn not_supplied(&mut self, now: Now, key: &Key, supply: Supply) {
-        if let Some(fetch) = self.documents.get_mut(key).and_then(|document| document.fetch(supply)) {
+        let mut document = self.documents.get_mut(key);
+        if let Some(fetch) = document.as_mut().and_then(|document| document.fetch(supply)) {
             (fetch.under_way, fetch.due) = (false, Some(now.mono));
         }
     }
