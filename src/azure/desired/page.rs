@@ -3,8 +3,8 @@
 //! Items are handed on before the page's end is known. Who takes them must be able to hear afterwards that this was no page:
 //! only what [`read`] returns says so. Nothing in here knows what an item is for.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::io::{BufReader, Read};
