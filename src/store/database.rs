@@ -11,6 +11,7 @@
 
 use super::error::{Inner, Trouble};
 use super::files;
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
@@ -20,7 +21,8 @@ use std::path::{Path, PathBuf};
 /// sled's segment: its unit of buffering. A page above a quarter of it would go to a blob file, which sled never syncs.
 /// Part of the format: a database opens with no other size.
 pub(super) const SEGMENT: usize = 128 * 1024;
-/// sled's page cache. It obeys loosely; what bounds memory is that databases are small and at most two are open.
+/// sled's page cache. It obeys loosely; what bounds memory is that databases are small, that at most two are open, and that
+/// one through which much went is closed.
 const CACHE: u64 = 64 * 1024;
 
 /// An open database.
@@ -34,6 +36,8 @@ pub(super) struct Database {
     shelf: Option<Shelf>,
     /// The names of all shelves, in order: each is called after the first key in it.
     shelves: Vec<Vec<u8>>,
+    /// Bytes of values that went through it: sled keeps them in memory until it is closed.
+    handled: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -73,7 +77,8 @@ impl Database {
             .map(|name| name.to_vec())
             .collect();
         shelves.sort_unstable();
-        let this = Database { db: Some(db), file, path: path.to_owned(), shelf: None, shelves };
+        let (shelf, path_, handled) = (None, path.to_owned(), Cell::new(0));
+        let this = Database { db: Some(db), file, path: path_, shelf, shelves, handled };
         if fresh {
             this.sync()?;
             let conf = path.join(CONF);
@@ -88,6 +93,7 @@ impl Database {
 
     /// Puts a value; durable only after [`Database::sync`].
     pub(super) fn insert(&self, key: &[u8], value: &[u8]) -> Inner<()> {
+        self.handled.update(|bytes| bytes + value.len());
         self.call("write", |db| db.insert(key, value).map(|_| ()))
     }
 
@@ -98,7 +104,9 @@ impl Database {
 
     /// A copy of the value.
     pub(super) fn get(&self, key: &[u8]) -> Inner<Option<Vec<u8>>> {
-        self.call("read", |db| db.get(key).map(|value| value.map(|v| v.to_vec())))
+        let value = self.call("read", |db| db.get(key).map(|value| value.map(|v| v.to_vec())))?;
+        self.handled.update(|bytes| bytes + value.as_ref().map_or(0, Vec::len));
+        Ok(value)
     }
 
     /// Puts a value behind all that were appended before: keys must grow. Durable only after [`Database::sync`].
@@ -172,6 +180,12 @@ impl Database {
     pub(super) fn sync(&self) -> Inner<()> {
         self.call("flush", |db| db.flush().map(|_| ()))?;
         files::sync_data(&self.file).map_err(|e| Trouble::at(&self.path, "sync", &e))
+    }
+
+    /// Bytes of the single values that were put and read since it was opened, about as many as sled holds in memory: its
+    /// cache has 256 parts and looks at none of them before its 64th use.
+    pub(super) fn handled(&self) -> usize {
+        self.handled.get()
     }
 
     /// The bytes that the log takes on the medium.

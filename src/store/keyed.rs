@@ -67,11 +67,18 @@ impl Keyed {
         self.forget_chunks(env, &old);
         self.leave_hint();
         self.compact_if_worth(env);
+        env.pool.relax(&self.path());
         Ok(())
     }
 
     /// A document's content; `None` if there is none.
     pub(super) fn get(&mut self, env: &mut Env, name: &str) -> Inner<Option<Vec<u8>>> {
+        let found = self.find(env, name);
+        env.pool.relax(&self.path());
+        found
+    }
+
+    fn find(&mut self, env: &mut Env, name: &str) -> Inner<Option<Vec<u8>>> {
         let Some(doc) = self.index.get(name).cloned() else { return Ok(None) };
         match read(env, &self.path(), name, &doc) {
             Err(Trouble::Damaged(why)) => {
@@ -144,6 +151,7 @@ impl Keyed {
             for name in &names {
                 let Some(doc) = self.index.get(name) else { continue };
                 let content = read(env, &old, name, doc)?;
+                env.pool.relax(&old);
                 next.restore(env, name, &content, doc)?;
             }
             next.take_place(env)
@@ -172,6 +180,7 @@ impl Keyed {
         let draft = Draft { name, content, tag: doc.tag, wall_ms: doc.wall_ms };
         let doc = document::write(env, &draft_path(&self.dir, self.number), self.generation, &draft)?;
         self.index.insert(name.to_owned(), doc);
+        env.pool.relax(&draft_path(&self.dir, self.number));
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// One to write and one to read. Each costs 1 to 2 MB.
 const OPEN: usize = 2;
+/// So many bytes of values go through a database before [`Pool::relax`] closes it. Opening it again takes milliseconds.
+const HANDLED: usize = 1 << 20;
 
 /// The open databases, the least recently used first.
 #[derive(Debug)]
@@ -52,6 +54,12 @@ impl Pool {
         self.open.retain(|(p, _)| p != path);
     }
 
+    /// Closes one that holds much in memory, for whoever walks through documents one by one; it opens again when it is
+    /// needed. One that cannot be synced stays open: closing would lose what was written, and nobody would hear of it.
+    pub(super) fn relax(&mut self, path: &Path) {
+        self.open.retain(|(p, db)| p != path || db.handled() < HANDLED || db.sync().is_err());
+    }
+
     /// Closes all: for memory when idle, and because handles are dead after a full disk.
     pub(super) fn close_all(&mut self) {
         self.open.clear();
@@ -80,5 +88,40 @@ impl Pool {
 
     fn name(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files;
+    use super::*;
+
+    #[test]
+    fn a_database_through_which_much_went_is_closed_and_has_everything_when_it_opens_again() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mut pool = Pool::new(root.path()).expect("pool");
+        let (path, other) = (root.path().join("one"), root.path().join("other"));
+        for path in [&path, &other] {
+            files::make_dir(path).expect("directory");
+        }
+        let value = |n: u8| vec![n; 16 << 10];
+        for n in 0..100 {
+            pool.get(&path).expect("open").insert(&[n], &value(n)).expect("insert");
+            pool.get(&other).expect("open").insert(&[n], &[n]).expect("insert");
+            pool.relax(&path);
+            pool.relax(&other);
+        }
+        let handled = |pool: &Pool, path: &Path| {
+            pool.open.iter().find(|(open, _)| open == path).map(|(_, database)| database.handled())
+        };
+        // 64 of them made a mebibyte; what followed went into a new one.
+        assert_eq!(handled(&pool, &path), Some(36 * (16 << 10)));
+        assert_eq!(handled(&pool, &other), Some(100));
+        for n in 0..100 {
+            assert_eq!(pool.get(&path).expect("open").get(&[n]).expect("get"), Some(value(n)));
+            pool.relax(&path);
+            assert!(handled(&pool, &path).is_none_or(|bytes| bytes < HANDLED));
+        }
+        assert_eq!(handled(&pool, &path), Some((36 + 100 - 64 - 64) * (16 << 10)));
     }
 }
