@@ -3,6 +3,7 @@
 use crate::core::difference::ObjectDiff;
 use crate::core::document::{ObjectRef, Picture};
 use crate::core::{Endpoint, Reason};
+use crate::scenario::flux::Controller;
 use serde::{Deserialize, Serialize};
 
 /// Version of this document's shape; raised when a field changes its meaning.
@@ -41,6 +42,9 @@ pub struct Status {
     /// What is pulled and enforced, in numbers; absent where the scenario is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<DesiredSummary>,
+    /// What was last observed of Flux; absent where the scenario is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flux: Option<FluxStatus>,
     /// What the store repaired when it was opened, in words; empty after a clean start.
     pub store_notes: Vec<String>,
 }
@@ -121,6 +125,24 @@ pub struct ClusterStatus {
     pub node_count: u64,
     /// vCPUs of all nodes.
     pub vcpu_count: u64,
+    /// When.
+    pub observed: String,
+}
+
+/// The installation of Flux.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FluxStatus {
+    /// `available`, `unavailable` (a controller does not work), `incomplete` (one is missing), `absent`, or `unknown` (they
+    /// may not be listed).
+    pub state: String,
+    /// Why, and the cure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Reason>,
+    /// Its controllers.
+    pub controllers: Vec<Controller>,
+    /// Which of its APIs the API server has.
+    pub served: Vec<String>,
     /// When.
     pub observed: String,
 }

@@ -35,6 +35,7 @@ fn status() -> Status {
         delivered: 0,
         conditions: Vec::new(),
         cluster_facts: None,
+        flux: None,
         desired: None,
         store_notes: Vec::new(),
     }

@@ -10,6 +10,7 @@ use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Listing, Needs, ObjectRef, Supply, Withdrawn,
 };
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
+use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
 use std::collections::BTreeMap;
 
@@ -17,6 +18,10 @@ use std::collections::BTreeMap;
 pub trait Calls: Send + Sync {
     /// Kubernetes: version, nodes, vCPUs.
     fn observe(&self) -> Result<Facts, Outcome>;
+
+    /// Kubernetes: the controllers of Flux and which of its APIs are served. What the API server refuses to list is in the
+    /// picture.
+    fn survey(&self) -> Result<Installation, Outcome>;
 
     /// Login: a fresh token, past any cache; with the claims of a challenge.
     fn token(&self, scope: Scope, claims: Option<&str>) -> Result<Token, Outcome>;

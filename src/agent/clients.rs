@@ -21,6 +21,7 @@ use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::device;
 use crate::http;
 use crate::k3s::{self, own};
+use crate::scenario::flux::{self, Installation};
 use crate::scenario::gitops;
 use crate::scenario::metadata::Facts;
 use crate::scenario::supplies::{self, Naming, SecretWanted, Secrets, Supplies};
@@ -119,6 +120,29 @@ impl Calls for Clients {
             vcpu_count: totals.vcpus(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+
+    fn survey(&self) -> Result<Installation, Outcome> {
+        let client = self.cluster()?;
+        let served = client.served()?;
+        let list = |selector| match k3s::Resource::known("apps/v1", "Deployment") {
+            Some(deployments) => client.list(&deployments, None, selector),
+            // It is one of those that are known by heart.
+            None => Ok(Vec::new()),
+        };
+        let found = match list(flux::SELECTOR) {
+            Ok(none) if none.is_empty() => {
+                list(flux::OLD_SELECTOR).map(|found| flux::controllers(&found, true))
+            }
+            found => found.map(|found| flux::controllers(&found, false)),
+        };
+        match found {
+            Ok(controllers) => Ok(Installation::new(&served, Ok(controllers))),
+            Err(Outcome::Refused(reason) | Outcome::TooLarge(reason)) => {
+                Ok(Installation::new(&served, Err(reason)))
+            }
+            Err(outcome) => Err(outcome),
+        }
     }
 
     fn token(&self, scope: Scope, claims: Option<&str>) -> Result<Token, Outcome> {

@@ -88,6 +88,7 @@ mod tests {
 
     fn status() -> Status {
         Status {
+            flux: None,
             version: STATUS_VERSION,
             agent_version: "1".into(),
             time: "t".into(),

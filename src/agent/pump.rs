@@ -228,6 +228,11 @@ impl Pump {
                 |world| world.observe(),
                 |result| Done::Tell(Input::Observed(result)),
             ),
+            Action::Survey => self.call(
+                Endpoint::Kubernetes,
+                |world| world.survey(),
+                |result| Done::Tell(Input::Surveyed(result)),
+            ),
             Action::FetchToken { scope, claims } => self.call(
                 Endpoint::Login,
                 move |world| world.token(scope, claims.as_deref()),

@@ -5,8 +5,8 @@
 use crate::core::port::{DocumentView, LinkView, View};
 use crate::core::{Endpoint, Lane, Now, Reason, Stream};
 use crate::status::{
-    ClockStatus, ClusterStatus, Condition, Desired, DesiredSummary, DocumentStatus, LaneStatus, LinkStatus,
-    Outbox, QuarantinedRecord, STATUS_VERSION, Status,
+    ClockStatus, ClusterStatus, Condition, Desired, DesiredSummary, DocumentStatus, FluxStatus, LaneStatus,
+    LinkStatus, Outbox, QuarantinedRecord, STATUS_VERSION, Status,
 };
 use crate::store::{LaneStats, Quarantined};
 
@@ -63,6 +63,13 @@ pub fn document(
     own: &[OwnCondition],
 ) -> Status {
     let desired = summary(at, &view);
+    let flux = view.flux.map(|(installation, then)| FluxStatus {
+        state: installation.state().to_owned(),
+        trouble: installation.trouble(),
+        controllers: installation.controllers,
+        served: installation.served,
+        observed: at.text_of(then),
+    });
     let conditions = own
         .iter()
         .map(|c| (c.since, c.about.to_owned(), c.reason.clone()))
@@ -82,6 +89,7 @@ pub fn document(
     Status {
         version: STATUS_VERSION,
         desired,
+        flux,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         time: text(at.best_wall_ms),
         started: at.text_of(fixed.started),
@@ -227,6 +235,7 @@ mod tests {
             delivered: 7,
             facts: None,
             desired: None,
+            flux: None,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::core::document::{
 use crate::core::{
     Core, Endpoint, Outcome, Profile, Random, Reason, Restored, Scope, Settings, Stream, link,
 };
+use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
 use crate::status::Status;
 use crate::store::{self, Handle};
@@ -79,6 +80,11 @@ impl Calls for World {
             vcpu_count: 12,
             agent_version: "1".into(),
         })
+    }
+
+    fn survey(&self) -> Result<Installation, Outcome> {
+        self.enter(Endpoint::Kubernetes);
+        Ok(Installation::default())
     }
 
     fn token(&self, _: Scope, _: Option<&str>) -> Result<Token, Outcome> {

@@ -8,7 +8,7 @@ use crate::agent::control::{Get, Request};
 use crate::azure::ResourceId;
 use crate::config::DEFAULT_PATH;
 use crate::core::Reason;
-use crate::status::{DesiredSummary, LaneStatus, LinkStatus, Status};
+use crate::status::{DesiredSummary, FluxStatus, LaneStatus, LinkStatus, Status};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -155,6 +155,9 @@ fn screen(shown: &Shown) -> String {
     if let Some(desired) = &status.desired {
         text.push_str(&wanted(desired, now));
     }
+    if let Some(flux) = &status.flux {
+        text.push_str(&installation(flux, now));
+    }
     let last = status.last_delivery.as_deref().map_or("never yet".to_owned(), |time| ago(time, now));
     let _ =
         write!(text, "\nDelivered  {} since the start, the last {last}\n", count(status.delivered, "record"));
@@ -249,6 +252,21 @@ fn wanted(desired: &DesiredSummary, now: &str) -> String {
         Some(at) => writeln!(text, "; Azure was last listed {}", ago(at, now)),
         None => writeln!(text, "; Azure was not listed since the start"),
     };
+    text
+}
+
+fn installation(flux: &FluxStatus, now: &str) -> String {
+    let mut text = format!("Flux       {}", clean(&flux.state));
+    for (n, controller) in flux.controllers.iter().enumerate() {
+        let version = controller.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        let down = if controller.available { "" } else { " (not available)" };
+        let before = if n == 0 { ": " } else { ", " };
+        let _ = write!(text, "{before}{}{}{down}", clean(&controller.name), clean(&version));
+    }
+    let _ = writeln!(text, "; seen {}", ago(&flux.observed, now));
+    if let Some(why) = &flux.trouble {
+        text.push_str(&reason(why, "           "));
+    }
     text
 }
 

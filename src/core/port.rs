@@ -8,6 +8,7 @@ use super::document::{
 };
 use super::{Endpoint, Lane, Mono, Now, Outcome, Reason, Record, Scope, Seq, Stream};
 use crate::scenario::clock::Anchor;
+use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use std::time::Duration;
 pub enum Action {
     /// Ask the Kubernetes API server for its version and its nodes. Answer: [`Input::Observed`]. Endpoint: Kubernetes.
     Observe,
+    /// Ask it which controllers of Flux there are. Answer: [`Input::Surveyed`]. Endpoint: Kubernetes.
+    Survey,
     /// Make these records durable with one sync. Answer: [`Input::Enqueued`] with the same ticket.
     Enqueue {
         /// Names the answer.
@@ -121,7 +124,9 @@ impl Action {
     /// The endpoint that the action calls; `None` for those that only touch the store.
     pub fn endpoint(&self) -> Option<Endpoint> {
         match self {
-            Action::Observe | Action::Enforce { .. } | Action::Withdraw { .. } => Some(Endpoint::Kubernetes),
+            Action::Observe | Action::Survey | Action::Enforce { .. } | Action::Withdraw { .. } => {
+                Some(Endpoint::Kubernetes)
+            }
             Action::FetchToken { .. } => Some(Endpoint::Login),
             Action::Deliver { .. } => Some(Endpoint::Ingest),
             Action::Supply { supply, .. } => Some(supply.endpoint()),
@@ -138,6 +143,8 @@ pub enum Input {
     Tick,
     /// Answer to [`Action::Observe`].
     Observed(Result<Facts, Outcome>),
+    /// Answer to [`Action::Survey`]. What the API server refuses is in the picture.
+    Surveyed(Result<Installation, Outcome>),
     /// Answer to [`Action::Enqueue`]. An error means that none of the records was taken.
     Enqueued {
         /// The action's.
@@ -362,6 +369,8 @@ pub struct View {
     pub facts: Option<(Facts, Now)>,
     /// Desired state; `None` where the scenario is off.
     pub desired: Option<DesiredView>,
+    /// What was last seen of Flux, and when.
+    pub flux: Option<(Installation, Now)>,
 }
 
 /// The documents of the desired state.

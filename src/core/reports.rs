@@ -7,6 +7,7 @@
 
 use super::desired::News;
 use super::{Lane, Loss, Reason, Seq, Stream};
+use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
 use std::collections::VecDeque;
 
@@ -30,6 +31,8 @@ pub struct Carried {
     pub metadata: Option<(Facts, bool)>,
     /// Reports on documents of the desired state.
     pub documents: Vec<News>,
+    /// A report on the installation of Flux.
+    pub installation: Option<Installation>,
     /// A gap report.
     pub gap: bool,
     /// Loss reports.

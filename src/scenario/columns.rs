@@ -88,11 +88,12 @@ pub const INVENTORY: &[Column] = &[
 
 /// Columns of [`Stream::Config`]: one row per change of a document.
 pub const CONFIG: &[Column] = &[
-    // flux.
+    // flux, extension: a document. flux-installation: Flux itself.
     ("Kind", Type::String),
     // The resource's name in Azure, in lower case.
     ("Name", Type::String),
-    // applied, verified, failed, withdrawing, withdrawn, orphan.
+    // applied, verified, failed, withdrawing, withdrawn, orphan; of Flux itself: available, unavailable, incomplete,
+    // absent, unknown.
     ("State", Type::String),
     // Of what is wanted: SHA-256 in hex.
     ("Digest", Type::String),
@@ -108,6 +109,10 @@ pub const CONFIG: &[Column] = &[
     ("Statuses", Type::Dynamic),
     // How many objects there are.
     ("Objects", Type::Long),
+    // flux-installation: namespace, name, version, available and reason of its controllers.
+    ("Controllers", Type::Dynamic),
+    // flux-installation: source.toolkit.fluxcd.io/v1, …: which of its APIs are served.
+    ("ServedApis", Type::Dynamic),
 ];
 
 /// The columns of a stream's own, without [`COMMON`].

@@ -3,6 +3,7 @@
 //!
 //! Only what is said is in here; that it is said once per change is decided by `core::desired`.
 
+use super::flux::{self, Controller, Installation};
 use super::heartbeat::cut;
 use crate::core::Reason;
 use crate::core::document::{Compliance, Digest, Key, ObjectStatus, Picture};
@@ -54,6 +55,37 @@ pub fn body(
     serde_json::to_vec(&row).unwrap_or_default()
 }
 
+/// The columns of a report on Flux itself.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FluxRow<'a> {
+    kind: &'static str,
+    name: &'static str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    controllers: &'a [Controller],
+    served_apis: &'a [String],
+}
+
+/// The body of a report on the installation of Flux.
+pub fn installation(installation: &Installation) -> Vec<u8> {
+    let trouble = installation.trouble();
+    let row = FluxRow {
+        kind: flux::KIND,
+        name: "flux",
+        state: installation.state(),
+        reason: trouble.as_ref().map(|reason| cut(&reason.code)),
+        detail: trouble.as_ref().map(|reason| cut(&reason.message)),
+        controllers: &installation.controllers,
+        served_apis: &installation.served,
+    };
+    // As above: nothing that could fail.
+    serde_json::to_vec(&row).unwrap_or_default()
+}
+
 /// As many objects as a column holds, in their order, each with its text cut. `Objects` says how many there are.
 fn listed(statuses: &[ObjectStatus]) -> Vec<ObjectStatus> {
     let shorten = |status: &ObjectStatus| ObjectStatus {
@@ -79,6 +111,7 @@ mod tests {
     use super::*;
     use crate::core::document::Kind;
     use serde_json::Value;
+    use std::collections::BTreeSet;
 
     fn status(n: usize, message: &str) -> ObjectStatus {
         ObjectStatus {
@@ -105,14 +138,29 @@ mod tests {
     #[test]
     fn a_report_has_columns_that_the_table_has_and_azures_words() {
         let row = written(vec![status(0, "no such path")]);
-        for name in row.as_object().unwrap().keys() {
-            assert!(CONFIG.iter().any(|(known, _)| known == name), "{name}");
-        }
-        assert_eq!(row.as_object().unwrap().len(), CONFIG.len());
+        // The two sorts of rows together have them all.
+        let flux: Value = serde_json::from_slice(&installation(&Installation::default())).unwrap();
+        let rows = [&row, &flux].into_iter().flat_map(|row| row.as_object().unwrap().keys());
+        let names: BTreeSet<&str> = rows.map(String::as_str).collect();
+        assert_eq!(names, CONFIG.iter().map(|(name, _)| *name).collect());
+        assert_eq!((&flux["Kind"], &flux["State"]), (&"flux-installation".into(), &"absent".into()));
         assert_eq!((&row["Kind"], &row["Name"]), (&"flux".into(), &"cluster-config".into()));
         assert_eq!((&row["Compliance"], &row["State"]), (&"Non-Compliant".into(), &"applied".into()));
         assert_eq!(row["Statuses"][0]["ready"]["code"], "BuildFailed");
         assert_eq!(row["Objects"], 1);
+    }
+
+    #[test]
+    fn a_report_on_flux_fits_into_its_columns_whatever_its_controllers_are_called() {
+        let long = || "\"\u{1}".repeat(1_000);
+        let deployment = serde_json::json!({"metadata": {"name": long(), "namespace": long(),
+                "labels": {"app.kubernetes.io/version": long()}},
+            "status": {"conditions": [{"type": "Available", "status": "False", "reason": long(), "message": long()}]}});
+        let controllers = flux::controllers(&vec![deployment; 200], false);
+        let row = installation(&Installation::new(&Default::default(), Ok(controllers)));
+        let row: Value = serde_json::from_slice(&row).unwrap();
+        let size = row["Controllers"].to_string().len();
+        assert!(size > 1_000 && size <= 64 << 10, "{size}");
     }
 
     #[test]

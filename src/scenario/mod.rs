@@ -8,6 +8,7 @@ pub mod columns;
 pub mod configuration;
 pub mod encode;
 pub(crate) mod fields;
+pub mod flux;
 pub mod gitops;
 pub mod heartbeat;
 pub mod mask;

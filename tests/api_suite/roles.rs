@@ -4,7 +4,7 @@ use super::{INSTALL, PATIENCE, Rig, eventually, on_each_server, rest};
 use arclet::clock::Clock;
 use arclet::core::Outcome;
 use arclet::k3s::install::{self, Scenario};
-use arclet::k3s::{Client, Owned, code};
+use arclet::k3s::{Client, Owned, Resource, code};
 use serde_json::{Value, json};
 use std::sync::PoisonError;
 
@@ -86,9 +86,14 @@ fn the_role_of_gitops_suffices_for_its_objects_and_each_of_them_says_so_when_it_
             ("create", "", "serviceaccounts/token"),
             ("impersonate", "", "serviceaccounts"),
             ("create", "", "pods"),
+            ("get", "apps", "deployments"),
+            ("patch", "apps", "deployments"),
         ] {
             assert_eq!(agent.can_i(verb, group, resource, None, None), Ok(false), "{verb} {resource}");
         }
+        // Flux's controllers may be seen wherever they are.
+        let deployments = Resource::known("apps/v1", "Deployment").unwrap();
+        agent.list(&deployments, None, "app.kubernetes.io/part-of=flux").unwrap();
         assert_eq!(agent.withdraw("flux/roles", &owned.refs), Ok(Vec::new()));
         super::cleared(rig, &namespace);
         install::remove_all(&rig.client).unwrap();

@@ -10,6 +10,7 @@ mod arrivals;
 mod desired;
 mod diff;
 mod faults;
+mod flux;
 mod kills;
 mod lifecycle;
 // Shared with benches/, which use more of it.

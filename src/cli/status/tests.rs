@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::Endpoint;
+use crate::scenario::flux::Controller;
 use crate::status::{ClockStatus, ClusterStatus, Condition, STATUS_VERSION};
 
 fn lane(name: &str, records: u64) -> LaneStatus {
@@ -42,6 +43,7 @@ fn well() -> Shown {
         last_delivery: Some("2026-11-23T01:58:00Z".into()),
         delivered: 1_234,
         conditions: Vec::new(),
+        flux: None,
         cluster_facts: Some(ClusterStatus {
             kubernetes_version: "v1.36.3+k3s1".into(),
             node_count: 1,
@@ -142,4 +144,33 @@ fn desired_state_has_a_line_and_a_failure_of_it_is_something_to_act_on() {
     assert!(shown.needs_attention());
     let line = "Desired    3 documents, 2 enforced, 1 failed (arclet desired says why); Azure was not listed since the start";
     assert!(screen(&shown).lines().any(|l| l == line), "{}", screen(&shown));
+}
+
+#[test]
+fn flux_has_a_line_with_its_controllers_and_says_what_is_wrong_with_them() {
+    let mut shown = well();
+    let controller = |name: &str, available| Controller {
+        namespace: "flux-system".into(),
+        name: name.into(),
+        version: Some("v2.7.3".into()),
+        available,
+        reason: None,
+    };
+    let controllers = vec![controller("kustomize-controller", true), controller("source-controller", true)];
+    let flux = FluxStatus {
+        state: "available".into(),
+        trouble: None,
+        controllers,
+        served: vec!["source.toolkit.fluxcd.io/v1".into()],
+        observed: "2026-11-23T01:57:00Z".into(),
+    };
+    shown.status.flux = Some(flux.clone());
+    let line = "Flux       available: kustomize-controller v2.7.3, source-controller v2.7.3; seen 3 min ago";
+    assert!(screen(&shown).lines().any(|l| l == line), "{}", screen(&shown));
+    let trouble = Reason::new("Forbidden", "GET /apis/apps/v1/deployments: forbidden (403)").cure("the role");
+    shown.status.flux =
+        Some(FluxStatus { state: "unknown".into(), trouble: Some(trouble), controllers: Vec::new(), ..flux });
+    let text = screen(&shown);
+    assert!(text.lines().any(|l| l == "Flux       unknown; seen 3 min ago"), "{text}");
+    assert!(text.contains("Forbidden") && text.contains("the role"), "{text}");
 }

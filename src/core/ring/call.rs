@@ -19,7 +19,7 @@ impl Core {
             self.start(Endpoint::Kubernetes);
             return Some(Action::Observe);
         }
-        if let Some(action) = self.look_after_cluster(now) {
+        if let Some(action) = self.survey(now).or_else(|| self.look_after_cluster(now)) {
             return Some(action);
         }
         let deliver = self.may_deliver(now);

@@ -126,6 +126,7 @@ impl Core {
             desired.refresh(now);
             self.links[Endpoint::Arm as usize].hint();
             self.links[Endpoint::Kubernetes as usize].hint();
+            self.survey_next();
         }
     }
 

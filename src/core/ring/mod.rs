@@ -7,6 +7,7 @@
 mod answers;
 mod call;
 mod desired;
+mod flux;
 mod say;
 mod status;
 mod supply;
@@ -27,6 +28,7 @@ use crate::scenario::clock::Anchors;
 use crate::scenario::metadata::{Facts, Metadata};
 use crate::scenario::silence::Silence;
 use crate::scenario::tags::Tags;
+use flux::Survey;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -61,6 +63,7 @@ pub struct Core {
     patching: Option<BTreeMap<String, String>>,
     /// Desired state, where the scenario is on.
     desired: Option<Desired>,
+    survey: Survey,
     /// The last look at the cluster failed: documents are next there.
     observe_failed: bool,
     /// Tags went last: documents are next at ARM, and the other way round.
@@ -114,6 +117,7 @@ impl Core {
                 let remembered = document(port::DOCUMENT_DESIRED);
                 Desired::restore(desired, &restored.desired, remembered, now, rng)
             }),
+            survey: Survey::default(),
             observe_failed: false,
             tags_went: false,
             anchors: Anchors::restore(document(port::DOCUMENT_CLOCK)),
@@ -164,6 +168,7 @@ impl Core {
         match input {
             Input::Tick => {}
             Input::Observed(result) => self.observed(now, rng, result),
+            Input::Surveyed(result) => self.surveyed(now, rng, result),
             Input::Enqueued { ticket, result } => self.enqueued(now, rng, ticket, result),
             Input::Token { scope, result } => self.token(now, rng, scope, result),
             Input::Delivered { lane, stream, first, through, records, bytes, outcome } => {
@@ -233,6 +238,7 @@ impl Core {
             }
             Timer::Observe => {
                 self.observe_due = true;
+                self.survey_next();
                 self.schedule.set(Timer::Observe, now.mono + self.settings.metadata_interval);
             }
             Timer::Whole => self.metadata.whole_next(),

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::port::Backlog;
 use crate::core::reports::{Answered, Carried, Refusal};
 use crate::core::{Lane, Loss, Reason, Record, Seq, Stamp, Stream};
-use crate::scenario::{heartbeat, metadata};
+use crate::scenario::{configuration, flux, heartbeat, metadata};
 
 impl Core {
     /// The next thing for the store. Heartbeats first: they are what Azure waits for.
@@ -68,6 +68,15 @@ impl Core {
         }
         for news in &carried.documents {
             records.push(self.record(now, Stream::Config, &news.key.to_string(), news.body()));
+        }
+        if let Some(installation) = self.survey.news() {
+            records.push(self.record(
+                now,
+                Stream::Config,
+                flux::KIND,
+                configuration::installation(installation),
+            ));
+            carried.installation = Some(installation.clone());
         }
         if records.is_empty() {
             return None;
@@ -135,6 +144,10 @@ impl Core {
         {
             self.outbox.waiting(Lane::Report, Stream::Config);
             desired.told(carried.documents);
+        }
+        if let Some(installation) = carried.installation {
+            self.outbox.waiting(Lane::Report, Stream::Config);
+            self.survey.told(installation);
         }
         if let Some((facts, whole)) = carried.metadata {
             self.outbox.waiting(Lane::Report, Stream::Inventory);
@@ -241,6 +254,7 @@ impl Core {
         for Loss { lane, cause, count, total } in self.reports.lost(&backlog.losses) {
             if lane == Lane::Report {
                 self.metadata.whole_next();
+                self.survey.tell_again();
                 if let Some(desired) = &mut self.desired {
                     desired.tell_all();
                 }

@@ -13,6 +13,7 @@ impl Core {
             delivered: self.delivered,
             facts: self.facts.clone(),
             desired: self.desired.as_ref().map(Desired::view),
+            flux: self.survey.seen.clone(),
         }
     }
 
