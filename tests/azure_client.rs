@@ -61,6 +61,59 @@ fn a_secret_is_read_by_who_may_and_a_link_that_lies_is_told_from_a_secret_that_i
     assert!(matches!(vault.get("a-b", &arm), Err(Outcome::Unauthorized { .. })), "a token for somebody else");
 }
 
+/// A chart, from the challenge to the blob behind a redirect; what is its own trouble and what is the link's.
+#[test]
+fn a_chart_is_fetched_without_any_login_and_nothing_wrong_is_taken_for_it() {
+    use arclet::azure::registry::{Registry, Repository, code};
+    let rig = Rig::new();
+    let registry = Registry::new(rig.client.clone(), rig.clock.clone());
+    rig.azure.push_chart("charts/app", "1.2.3", b"the archive");
+    rig.azure.put_file("app.tgz", b"the archive");
+    let digest = Digest::of(b"the archive");
+    let location = format!("{}:1.2.3", rig.azure.repository("charts/app"));
+    let fetch = || registry.chart(&location, &digest, 1 << 20);
+    let file = format!("{}/files/app.tgz", rig.azure.registry_url());
+    assert_eq!(registry.chart(&file, &digest, 1 << 20).unwrap().unwrap(), b"the archive");
+    for _ in 0..2 {
+        assert_eq!(fetch().unwrap().unwrap(), b"the archive");
+    }
+    let paths = rig.azure.seen().iter().filter(|seen| seen.path == "/token").count();
+    assert_eq!(paths, 1, "a token is kept");
+    // An empty verdict is the chart's own.
+    for (fault, link, own) in [
+        (Fault::Throttled(7), "throttled", ""),
+        (Fault::Error(500, "UNKNOWN".into()), "unreachable", ""),
+        (Fault::Error(403, "DENIED".into()), "", "Forbidden"),
+        (Fault::Error(404, "NAME_UNKNOWN".into()), "", code::MISSING),
+        (Fault::Html(200), "refused", ""),
+        (Fault::Html(502), "unreachable", ""),
+        (Fault::Truncated, "unreachable", ""),
+        (Fault::Reset, "unreachable", ""),
+        (Fault::ResetAfter, "unreachable", ""),
+        (Fault::Huge(2 << 20), "", code::TOO_LARGE),
+        (Fault::HugeHeader(128 << 10), "", code::TOO_LARGE),
+        (Fault::Deep(100_000), "", code::UNUSABLE),
+    ] {
+        rig.azure.set_fault(Endpoint::Registry, fault.clone(), None);
+        match fetch() {
+            Err(outcome) => assert_eq!(verdict(&outcome).0, link, "{fault:?}: {outcome:?}"),
+            Ok(judged) => assert_eq!(judged.unwrap_err().code, own, "{fault:?}"),
+        }
+        rig.azure.clear_fault(Endpoint::Registry);
+    }
+    assert!(fetch().unwrap().is_ok());
+    assert!(rig.azure.corrupt_blob("charts/app", &format!("sha256:{digest}"), b"another archive"));
+    assert_eq!(fetch().unwrap().unwrap_err().code, code::WRONG_DIGEST);
+    rig.azure.make_private("charts/app", true);
+    let fresh = Registry::new(rig.client.clone(), rig.clock.clone());
+    assert_eq!(fresh.chart(&location, &digest, 1 << 20).unwrap().unwrap_err().code, "Forbidden");
+    rig.azure.make_private("charts/app", false);
+    rig.azure.page_size(1);
+    rig.azure.push_chart("charts/app", "1.10.0", b"the archive");
+    let repository = Repository::parse(&rig.azure.repository("charts/app")).unwrap();
+    assert_eq!(fresh.tags(&repository).unwrap().unwrap(), ["1.10.0", "1.2.3"]);
+}
+
 const APP: &str = "33334444-dddd-5555-eeee-6666ffff7777";
 const APP_PEM: &[u8] = include_bytes!("../src/azure/testdata/app.pem");
 
@@ -422,7 +475,7 @@ fn no_fault_of_an_endpoint_is_taken_for_success() {
                 Endpoint::Login => device.token(Scope::Arm, None).err(),
                 Endpoint::Arm => arm.get_cluster(&id("k3s-1"), &tokens.0).err(),
                 Endpoint::Ingest => Some(ingest.post(Stream::Heartbeat, &body, &tokens.1).0),
-                Endpoint::Vault => panic!("none of these clients talks to it"),
+                Endpoint::Vault | Endpoint::Registry => panic!("none of these clients talks to it"),
             };
             let outcome = outcome.unwrap_or_else(|| panic!("{endpoint:?} {fault:?} was a success"));
             assert_eq!(verdict(&outcome).0, expected, "{endpoint:?} {fault:?}: {outcome:?}");

@@ -1,5 +1,6 @@
 //! Azure's public APIs as the agent needs them, one file an API: tokens (`identity`), Resource Manager (`arm`, `lro`,
-//! and its children that say what is wanted: `desired`), Logs Ingestion (`ingest`) and Key Vault (`vault`).
+//! and its children that say what is wanted: `desired`), Logs Ingestion (`ingest`) Key Vault (`vault`) and, beside Azure, the registries
+//! that charts and releases come from (`registry`).
 //!
 //! Each client makes blocking calls with a deadline and turns every answer, nonsense included, into the words of
 //! [`crate::core::Outcome`]. Nothing in here retries, waits, stores or schedules, and nothing knows the cluster or the store.
@@ -14,6 +15,7 @@ pub mod ingest;
 pub mod lro;
 pub mod onboarding_key;
 mod permissions;
+pub mod registry;
 pub mod resource_id;
 pub mod resources;
 #[cfg(test)]

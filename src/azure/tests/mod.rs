@@ -6,6 +6,7 @@ mod arm;
 mod desired;
 mod identity;
 mod ingest;
+mod registry;
 mod vault;
 
 use crate::clock::Clock;

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The media type of a configuration that says nothing.
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
 /// A command: exactly one member.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -34,6 +37,10 @@ enum Command {
     Advance(u32),
     /// A version of an extension type.
     ExtensionVersion { name: String, train: String, version: String },
+    /// An artefact of one layer in the registry; `content` is base64. Answered with the digests of both.
+    Artefact { repository: String, tag: String, media_type: String, content: String },
+    /// A file of the registry's host, behind `/files/NAME`; `content` is base64.
+    File { name: String, content: String },
     /// What HIMDS says as realm; null: its key file.
     Realm(Option<String>),
     /// Tokens must have been asked with these claims; null: any.
@@ -49,6 +56,7 @@ enum On {
     Arm,
     Ingest,
     Vault,
+    Registry,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +99,7 @@ pub fn obey(azure: &Azure, line: &str) -> Value {
                 On::Arm => Endpoint::Arm,
                 On::Ingest => Endpoint::Ingest,
                 On::Vault => Endpoint::Vault,
+                On::Registry => Endpoint::Registry,
             };
             let fault = match kind {
                 Kind::Throttled(seconds) => Fault::Throttled(seconds),
@@ -134,6 +143,19 @@ pub fn obey(azure: &Azure, line: &str) -> Value {
             let properties = json!({ "supportedClusterTypes": ["connectedClusters"], "unsupportedKubernetesVersions": { "connectedCluster": [{ "distributions": ["k3s"], "unsupportedVersions": ["1.18..1.21"] }] } });
             azure.put_extension_version(&name, &train, &version, properties);
         }
+        Command::Artefact { repository, tag, media_type, content } => {
+            let content = match STANDARD.decode(content) {
+                Ok(content) => content,
+                Err(e) => return json!({ "error": format!("the content is no base64: {e}") }),
+            };
+            let layers = [(media_type.as_str(), content.as_slice())];
+            let manifest = azure.push(&repository, &tag, EMPTY, &layers, Value::Null);
+            return json!({ "ok": true, "manifest": manifest, "layer": azure_standin::digest(&content) });
+        }
+        Command::File { name, content } => match STANDARD.decode(content) {
+            Ok(content) => azure.put_file(&name, &content),
+            Err(e) => return json!({ "error": format!("the content is no base64: {e}") }),
+        },
         Command::Realm(realm) => azure.himds_realm(realm.as_deref()),
         Command::Challenge(claims) => azure.challenge(claims.as_deref()),
         Command::Report {} => return report(azure),

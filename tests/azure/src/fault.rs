@@ -13,11 +13,14 @@ pub enum Endpoint {
     Ingest,
     /// Key Vault.
     Vault,
+    /// A registry of charts and releases, which is not Azure's.
+    Registry,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Endpoint; 4] = [Endpoint::Login, Endpoint::Arm, Endpoint::Ingest, Endpoint::Vault];
+    pub const ALL: [Endpoint; 5] =
+        [Endpoint::Login, Endpoint::Arm, Endpoint::Ingest, Endpoint::Vault, Endpoint::Registry];
 }
 
 /// A fault.

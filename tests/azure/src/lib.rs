@@ -1,5 +1,5 @@
-//! Azure in memory: Entra, Resource Manager, Logs Ingestion and Key Vault, each on a port and with a link of its own, as strict as
-//! what is publicly known of them. Microsoft's own clients check it (`tests/clients`).
+//! Azure in memory: Entra, Resource Manager, Logs Ingestion and Key Vault, and beside it a registry of charts and releases, each on a
+//! port and with a link of its own, as strict as what is publicly known of them. Microsoft's own clients check it (`tests/clients`).
 //!
 //! What it does not have, and must not: anything of the data plane of Microsoft's own agents, which has no public
 //! contract. A cluster that is made here stays `Connecting` for ever, as a real one would.
@@ -20,6 +20,8 @@ mod himds;
 mod ingest;
 mod knobs;
 mod principals;
+mod pushed;
+mod registry;
 mod reply;
 mod server;
 mod setup;
@@ -33,6 +35,7 @@ pub use arm::operations::Shape;
 pub use fault::{Endpoint, Fault};
 pub use ingest::Arrived;
 pub use principals::{Principal, Role};
+pub use registry::digest;
 pub use state::{Seen, Stats};
 pub use template::Template;
 
@@ -208,6 +211,16 @@ impl Azure {
     /// URL of the key vault.
     pub fn vault_url(&self) -> String {
         self.url(Endpoint::Vault)
+    }
+
+    /// URL of the registry; its files are behind `/files/NAME`.
+    pub fn registry_url(&self) -> String {
+        self.url(Endpoint::Registry)
+    }
+
+    /// A repository of the registry, as references have it: `oci://127.0.0.1:PORT/NAME`.
+    pub fn repository(&self, name: &str) -> String {
+        format!("oci://{}/{name}", self.addresses[Endpoint::Registry as usize])
     }
 
     /// Token endpoint of HIMDS, where it was asked for.

@@ -20,7 +20,7 @@ fn main() {
     println!(
         "{}",
         serde_json::json!({
-            "login": azure.login_url(), "arm": azure.arm_url(), "ingest": azure.ingest_url(), "vault": azure.vault_url(), "himds": azure.himds_url(), "ca": ca,
+            "login": azure.login_url(), "arm": azure.arm_url(), "ingest": azure.ingest_url(), "vault": azure.vault_url(), "registry": azure.registry_url(), "himds": azure.himds_url(), "ca": ca,
             "tenant": TENANT, "subscription": SUBSCRIPTION, "group": GROUP, "rule": RULE, "ruleId": rule_id(), "cluster": cluster_id("k3s-1"),
             "device": { "client": DEVICE.0, "secret": DEVICE.1 }, "operator": { "client": OPERATOR.0, "secret": OPERATOR.1 },
         })

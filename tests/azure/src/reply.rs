@@ -3,7 +3,7 @@
 use crate::body::Body;
 use crate::fault::{Endpoint, Fault};
 use crate::wire::Answer;
-use crate::{entra, vault};
+use crate::{entra, registry, vault};
 use hyper::Response;
 
 /// A reply; an error ends the connection instead.
@@ -14,6 +14,7 @@ pub fn faulty(endpoint: Endpoint, fault: Fault, right: impl FnOnce() -> Answer) 
     let error = |status: u16, code: &str| match endpoint {
         Endpoint::Login => entra::refuse(status, code, 90033, "a fault of the test"),
         Endpoint::Vault => vault::refuse(status, code, "a fault of the test", None),
+        Endpoint::Registry => registry::refuse(status, code, "a fault of the test"),
         Endpoint::Arm | Endpoint::Ingest => {
             Answer::error(status, code, "a fault of the test").with("x-ms-error-code", code)
         }
@@ -39,8 +40,11 @@ pub fn faulty(endpoint: Endpoint, fault: Fault, right: impl FnOnce() -> Answer) 
         Fault::Truncated => {
             // A length that is never reached: hyper ends the connection when the body is short of it.
             let answer = right();
-            let whole =
-                answer.body.map_or_else(|| b"{\"half\": true}".to_vec(), |b| b.to_string().into_bytes());
+            let whole = match (answer.bytes, answer.body) {
+                (Some((_, bytes)), _) => bytes,
+                (None, Some(body)) => body.to_string().into_bytes(),
+                (None, None) => b"{\"half\": true}".to_vec(),
+            };
             let mut reply = plain(200, "application/json", whole[..whole.len() / 2].to_vec());
             reply.headers_mut().insert("content-length", whole.len().into());
             reply
@@ -67,6 +71,9 @@ pub fn response(answer: Answer) -> Response<Body> {
     let mut builder = Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         builder = builder.header(name, value);
+    }
+    if let Some((kind, bytes)) = answer.bytes {
+        return builder.header("content-type", kind).body(Body::from(bytes)).unwrap();
     }
     match answer.body {
         None => builder.body(Body::default()).unwrap(),

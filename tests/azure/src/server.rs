@@ -5,7 +5,7 @@ use crate::fault::{Endpoint, Fault};
 use crate::reply::{Reply, faulty, response};
 use crate::state::Seen;
 use crate::wire::{Question, pairs};
-use crate::{Shared, arm, entra, himds, ingest, vault};
+use crate::{Shared, arm, entra, himds, ingest, registry, vault};
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -190,6 +190,10 @@ async fn answer(request: Request<Incoming>, service: Service, base: String, shar
             Endpoint::Arm => arm::answer(&mut state, &question),
             Endpoint::Ingest => ingest::answer(&mut state, &question),
             Endpoint::Vault => vault::answer(&mut state, &question),
+            Endpoint::Registry => {
+                let page = state.page_size;
+                registry::answer(&mut state.registry, page, &question)
+            }
         }
     };
     let reply = match fault {

@@ -49,6 +49,7 @@ pub fn state(options: &Options, template: Template, addresses: [SocketAddr; ENDP
         clock: Default::default(),
         types: Vec::new(),
         vault: vault::Vault::default(),
+        registry: Default::default(),
         ingestion: ingest::Ingestion { rule: rule_id(), immutable_id: RULE.into(), ..Default::default() },
         login: addresses[Endpoint::Login as usize],
         ingest: addresses[Endpoint::Ingest as usize],

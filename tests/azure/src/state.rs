@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::fault::{Endpoint, Fault, Faults};
 use crate::ingest::Ingestion;
 use crate::principals::{Principal, Tokens};
+use crate::registry::Registry;
 use crate::template::Template;
 use crate::vault::Vault;
 use crate::wire::{Answer, Question};
@@ -97,6 +98,7 @@ pub struct State {
     pub clock: Clock,
     pub types: Types,
     pub vault: Vault,
+    pub registry: Registry,
     pub ingestion: Ingestion,
     pub login: std::net::SocketAddr,
     pub ingest: std::net::SocketAddr,

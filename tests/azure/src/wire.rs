@@ -55,17 +55,24 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// JSON, or nothing.
     pub body: Option<Value>,
+    /// Bytes with their type, instead of JSON.
+    pub bytes: Option<(String, Vec<u8>)>,
 }
 
 impl Answer {
     /// With a JSON body.
     pub fn json(status: u16, body: Value) -> Answer {
-        Answer { status, headers: Vec::new(), body: Some(body) }
+        Answer { body: Some(body), ..Answer::empty(status) }
     }
 
     /// Without a body.
     pub fn empty(status: u16) -> Answer {
-        Answer { status, headers: Vec::new(), body: None }
+        Answer { status, headers: Vec::new(), body: None, bytes: None }
+    }
+
+    /// 200 with bytes of this type.
+    pub fn bytes(kind: &str, bytes: Vec<u8>) -> Answer {
+        Answer { bytes: Some((kind.to_owned(), bytes)), ..Answer::empty(200) }
     }
 
     /// An error in the form that Resource Manager and Azure Monitor share.

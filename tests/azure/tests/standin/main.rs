@@ -10,6 +10,7 @@ mod himds;
 mod ingestion;
 mod listings;
 mod management;
+mod registry;
 mod rig;
 mod types;
 mod vault;
