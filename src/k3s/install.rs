@@ -56,6 +56,16 @@ impl Scenario {
             Scenario::GitopsSecrets => "gitops-secrets",
         }
     }
+
+    /// What grants its role.
+    pub const fn granted_by(self) -> &'static str {
+        match self {
+            Scenario::Gitops => "arclet connect --gitops",
+            Scenario::GitopsSecrets => {
+                "arclet connect --gitops --key-vault URL (or kubectl apply of that role and its binding)"
+            }
+        }
+    }
 }
 
 /// What the cluster has of an object.

@@ -14,6 +14,7 @@ pub mod install;
 pub mod kubeconfig;
 pub mod nodes;
 pub mod own;
+mod refusal;
 mod reply;
 pub mod resource;
 mod yaml;

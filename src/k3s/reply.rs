@@ -3,6 +3,7 @@
 //! Kubernetes says why it refuses in a `Status` object. Whatever else comes with an error (a proxy's HTML page, another
 //! program on the port) is no word of the cluster's: it is never taken for "not there".
 
+use super::refusal;
 use crate::core::{Outcome, Reason};
 use crate::http::Response;
 use serde::Deserialize;
@@ -110,7 +111,7 @@ fn failed(call: &str, reply: &Response) -> Outcome {
                 .cure("the token or certificate is not valid (any more): run arclet connect again"),
             claims: None,
         },
-        403 => Outcome::Refused(word(code::FORBIDDEN).cure("give arclet the role for it (config/rbac.yaml)")),
+        403 => Outcome::Refused(word(code::FORBIDDEN).cure(refusal::cure(call, &status.message))),
         404 if status.details.name.is_empty() => Outcome::Refused(
             word(code::NO_SUCH_KIND).cure("install what brings this kind (its CRD or API service)"),
         ),

@@ -16,4 +16,5 @@ mod lifecycle;
 // Shared with benches/, which use more of it.
 #[allow(dead_code)]
 mod rig;
+mod roles;
 mod secrets;
