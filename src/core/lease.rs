@@ -1,7 +1,7 @@
 //! Which agent of a cluster leads: one Lease, many candidates, and a right that ends by itself.
 //!
 //! ```text
-//!               one node              more than one node         our write of the Lease was answered
+//!        one node, and no Lease      more than one node, or a Lease       our write of the Lease was answered
 //!   (unknown) ───────────▶ Alone  ───────────────────────▶ Candidate ───────────────────────▶ Leader
 //!                            ▲                                │    ▲                             │
 //!                            └── one node, and no Lease ──────┘    └── conflict, or its time ran out
@@ -12,16 +12,18 @@
 //! *sent*: what others see of it they see later, so it is over before any of them may begin. Writes are conditional on
 //! the `resourceVersion`; a write without an answer proves nothing, and the Lease is looked at before the next.
 //!
-//! Who is alone has the right for as long after counting the nodes: an agent on a new node waits longer.
+//! Who is alone has the right for as long after counting the nodes: an agent on a new node waits longer. Each count is
+//! followed by a look for the Lease, for an agent whose node was taken out of the cluster counts one node less than there
+//! are agents; where there is a Lease, it decides. Who may not look and counts one node believes the count: a device that
+//! was connected before there was a role for it goes on working. Who may not count goes by the Lease.
 //!
 //! Not in here: requests, the Lease's form in Kubernetes, and what a leader does with its right.
-//! `ring` does not move this machine yet: until it does, arclet is to run on one node of a cluster.
 
 #[cfg(test)]
 mod tests;
 
 use super::backoff::Draw;
-use super::{Mono, Random};
+use super::{Mono, Random, Reason};
 use std::time::Duration;
 
 /// So long has a Lease to be seen unchanged before another takes it.
@@ -40,6 +42,8 @@ pub struct Seen {
     pub holder: String,
     /// `spec.renewTime`, never read as a time.
     pub renewed: String,
+    /// `spec.acquireTime`, kept when the holder renews.
+    pub acquired: String,
     /// `spec.leaseTransitions`.
     pub transitions: u64,
     /// `metadata.resourceVersion`.
@@ -69,6 +73,8 @@ pub enum Answer {
     Absent,
     /// It was not written: someone else was faster.
     Conflict,
+    /// The API server does not allow it, or cannot: a role or the namespace is missing.
+    Refused(Reason),
     /// No answer. A write may come into force yet.
     Failed,
 }
@@ -78,7 +84,12 @@ pub enum Answer {
 pub struct Lease {
     me: String,
     nodes: Option<u64>,
+    /// When the request was sent that counted them.
+    counted: Mono,
+    /// The count still lacks its look for the Lease.
+    unlooked: bool,
     contest: bool,
+    refused: Option<Reason>,
     /// What was last seen, and since when it is so.
     seen: Option<(Option<Seen>, Mono)>,
     /// What was seen may be out of date by our own or another's write.
@@ -96,7 +107,10 @@ impl Lease {
         Lease {
             me,
             nodes: None,
+            counted: Mono(0),
+            unlooked: false,
             contest: false,
+            refused: None,
             seen: None,
             blind: true,
             due: Mono(0),
@@ -108,18 +122,37 @@ impl Lease {
 
     /// The nodes were counted, by a request that was sent at `sent`.
     pub fn counted(&mut self, now: Mono, sent: Mono, nodes: u64) {
-        self.nodes = Some(nodes);
-        if nodes > 1 && !self.contest {
-            (self.contest, self.blind, self.due, self.right) = (true, true, now, None);
+        (self.nodes, self.counted) = (Some(nodes), sent);
+        if nodes > 1 {
+            self.compete(now);
         } else if !self.contest {
-            self.right = Some(sent + (TERM - MARGIN));
+            (self.unlooked, self.due) = (true, now);
         }
+    }
+
+    /// The nodes cannot be counted, and that will stay so until someone acts: the Lease decides.
+    pub fn uncountable(&mut self, now: Mono) {
+        self.compete(now);
+    }
+
+    fn compete(&mut self, now: Mono) {
+        if !self.contest {
+            (self.contest, self.blind, self.due, self.right) = (true, true, now, None);
+        }
+    }
+
+    /// Whether a fresh count would bring a right that the last one does not bring any more for `room`.
+    pub fn count_due(&self, now: Mono, room: Duration) -> bool {
+        !self.contest && (self.nodes.is_none() || self.counted + (TERM - MARGIN) <= now + room)
     }
 
     /// What to ask now; it is to be told with [`Lease::begun`] when it is sent.
     pub fn want(&self, now: Mono) -> Option<Call> {
-        if !self.contest || self.asked.is_some() || self.due > now {
+        if !self.competes_or_looks() || self.due > now {
             return None;
+        }
+        if !self.contest {
+            return Some(Call::Look);
         }
         Some(match &self.seen {
             Some((seen, since)) if !self.blind && self.free(seen, *since, now) => {
@@ -136,7 +169,11 @@ impl Lease {
 
     /// When [`Lease::want`] is to be asked again.
     pub fn due(&self) -> Option<Mono> {
-        (self.contest && self.asked.is_none()).then_some(self.due)
+        self.competes_or_looks().then_some(self.due)
+    }
+
+    fn competes_or_looks(&self) -> bool {
+        (self.contest || self.unlooked) && self.asked.is_none()
     }
 
     /// A call is being sent. Who releases the Lease has no right from here on.
@@ -154,11 +191,21 @@ impl Lease {
     /// The answer to the call under way.
     pub fn answered(&mut self, now: Mono, rng: &mut dyn Random, answer: Answer) {
         let Some((sent, holder)) = self.asked.take() else { return };
+        self.refused = None;
         let seen = match answer {
             Answer::There(seen) => Some(seen),
             Answer::Absent => None,
             Answer::Conflict => {
                 (self.right, self.blind, self.due) = (None, true, now);
+                return;
+            }
+            Answer::Refused(reason) => {
+                self.refused = Some(reason);
+                if self.contest {
+                    (self.blind, self.due) = (true, now + rng.between(RENEW * 9 / 10, RENEW * 11 / 10));
+                } else {
+                    self.alone(sent);
+                }
                 return;
             }
             Answer::Failed => {
@@ -174,7 +221,14 @@ impl Lease {
         let since = self.seen.as_ref().map_or(now, |(_, since)| *since);
         self.due = (now + rng.between(RENEW * 9 / 10, RENEW * 11 / 10)).min((since + TERM).max(now));
         match seen {
-            None if self.nodes == Some(1) => (self.contest, self.right) = (false, None),
+            None if !self.contest => self.alone(sent),
+            None if self.nodes == Some(1) => {
+                (self.contest, self.right) = (false, None);
+                self.alone(sent);
+            }
+            Some(_) if !self.contest => {
+                (self.contest, self.unlooked, self.right, self.due) = (true, false, None, now);
+            }
             Some(seen) if seen.holder == self.me => match holder {
                 Some(holder) if holder == self.me => self.right = Some(sent + (TERM - MARGIN)),
                 // Ours, of a former process or by a write without an answer: renewed, it is a right.
@@ -187,6 +241,15 @@ impl Lease {
                 }
             }
             None => {}
+        }
+    }
+
+    /// One node was counted and no Lease was found by a look that was sent at `sent`.
+    fn alone(&mut self, sent: Mono) {
+        // A count that came while the look was under way has a look of its own.
+        if sent >= self.counted {
+            self.unlooked = false;
+            self.right = Some(self.counted + (TERM - MARGIN));
         }
     }
 
@@ -209,13 +272,37 @@ impl Lease {
         self.right.filter(|until| *until > now)
     }
 
+    /// Whether this agent tells of the cluster as a whole: who is alone or leads. While the API server lets nobody have
+    /// the Lease, all of them: a row that comes twice is better than none.
+    pub fn reports(&self, now: Mono) -> bool {
+        match self.contest {
+            true => self.refused.is_some() || self.fence(now).is_some(),
+            false => self.right.is_some(),
+        }
+    }
+
+    /// Whether a Lease decides: then others may have led before.
+    pub fn is_shared(&self) -> bool {
+        self.contest
+    }
+
+    /// Why nobody can lead; `None` where nobody has to.
+    pub fn trouble(&self) -> Option<&Reason> {
+        self.refused.as_ref().filter(|_| self.contest)
+    }
+
+    /// Whom a Lease names that this agent holds.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
     /// `unknown`, `alone`, `candidate` or `leader`.
     pub fn state(&self, now: Mono) -> &'static str {
         match (self.nodes, self.contest, self.fence(now)) {
-            (None, ..) => "unknown",
-            (_, false, _) => "alone",
             (_, true, Some(_)) => "leader",
             (_, true, None) => "candidate",
+            (None, ..) => "unknown",
+            (_, false, _) => "alone",
         }
     }
 

@@ -5,6 +5,10 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The code of a change to the cluster that was not sent, because the right to change it ends: the way there is not at
+/// fault, and the object is not.
+pub const NOT_LEADING: &str = "NotLeading";
+
 /// Something outside with a link state of its own: one may be down while another is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,11 +4,13 @@ use super::connection::{Connection, Identity};
 use super::reply;
 use super::resource::{Resource, escaped};
 use crate::clock::Clock;
-use crate::core::{Outcome, Reason};
+use crate::core::outcome::NOT_LEADING;
+use crate::core::{Mono, Outcome, Reason};
 use crate::http::{self, Options, Request, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use ureq::http::Method;
 use zeroize::{Zeroize, Zeroizing};
@@ -28,6 +30,45 @@ pub(super) const WHOLE: &str = "application/json";
 /// The form of a reply: an object's metadata only, so that a Secret's values stay where they are.
 pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
+/// A request that has less time than this is not sent: the API server counts in seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Until when the cluster may be changed; clones are one fence. Who has the right moves it on while it lasts; once it has
+/// passed or was closed it stays so, and a new right brings a new fence: what was begun under the old one ends.
+#[derive(Clone, Debug)]
+pub struct Fence(Arc<AtomicU64>);
+
+impl Fence {
+    /// One that allows nothing from `until` on.
+    pub fn new(until: Mono) -> Fence {
+        Fence(Arc::new(AtomicU64::new(until.0)))
+    }
+
+    /// Moves it. False: it has passed.
+    pub fn extend(&self, now: Mono, until: Mono) -> bool {
+        let open = self.left(now) > Duration::ZERO;
+        if open {
+            self.0.store(until.0, Ordering::Release);
+        }
+        open
+    }
+
+    /// Ends it at once.
+    pub fn close(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    fn left(&self, now: Mono) -> Duration {
+        Mono(self.0.load(Ordering::Acquire)).since(now)
+    }
+}
+
+fn not_leading(method: &Method, path: &str) -> Reason {
+    let path = path.split('?').next().unwrap_or_default();
+    let message = format!("{method} {path}: not sent, for the right to change the cluster ends");
+    Reason::new(NOT_LEADING, message).cure("the agent that leads goes on with it; arclet status names it")
+}
+
 /// A client for one API server; clones share its connections.
 #[derive(Clone)]
 pub struct Client {
@@ -35,6 +76,7 @@ pub struct Client {
     server: String,
     identity: Arc<Identity>,
     clock: Clock,
+    fence: Option<Fence>,
 }
 
 impl std::fmt::Debug for Client {
@@ -76,7 +118,14 @@ impl Client {
             server: connection.server,
             identity: Arc::new(connection.identity),
             clock,
+            fence: None,
         })
+    }
+
+    /// The same client, but what changes the cluster goes only as long as the fence allows, and ends by then. What may not
+    /// go any more is a refusal with code [`NOT_LEADING`].
+    pub fn fenced(&self, fence: &Fence) -> Client {
+        Client { fence: Some(fence.clone()), ..self.clone() }
     }
 
     /// The server's address.
@@ -168,9 +217,41 @@ impl Client {
         body: Option<(&'static str, &Value)>,
         form: &'static str,
     ) -> Result<Response, Outcome> {
+        let Some(fence) = self.fence.as_ref().filter(|_| method != Method::GET) else {
+            return self.send_until(method, path, body, form, DEADLINE);
+        };
+        let left = fence.left(self.clock.now().mono).min(DEADLINE);
+        if left < SHORTEST {
+            return Err(Outcome::Refused(not_leading(&method, path)));
+        }
+        // The API server gives up when we do: what it has not begun by then it does not begin.
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{separator}timeout={}s", left.as_secs());
+        self.send_until(method, &path, body, form, left)
+    }
+
+    /// The same with a deadline of its own, which no fence moves.
+    pub(super) fn send_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, &Value)>,
+        deadline: Duration,
+    ) -> Result<Response, Outcome> {
+        self.send_until(method, path, body, WHOLE, deadline)
+    }
+
+    fn send_until(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, &Value)>,
+        form: &'static str,
+        deadline: Duration,
+    ) -> Result<Response, Outcome> {
         let mut request = Request::new(method, format!("{}{path}", self.server))
             .header("Accept", form)
-            .deadline(DEADLINE)
+            .deadline(deadline)
             .max_body(MOST_BODY);
         match &*self.identity {
             Identity::Certificate { .. } => {}

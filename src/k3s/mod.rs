@@ -12,6 +12,7 @@ pub mod discovery;
 pub mod distribution;
 pub mod install;
 pub mod kubeconfig;
+pub mod lease;
 pub mod nodes;
 pub mod own;
 mod refusal;
@@ -21,7 +22,7 @@ mod yaml;
 
 pub use access::{TokenGrant, WhoAmI};
 pub use apply::Deleted;
-pub use client::Client;
+pub use client::{Client, Fence};
 pub use connection::{Connection, Identity};
 pub use nodes::NodeTotals;
 pub use own::Owned;

@@ -4,6 +4,7 @@
 //! program on the port) is no word of the cluster's: it is never taken for "not there".
 
 use super::refusal;
+use crate::core::outcome::NOT_LEADING;
 use crate::core::{Outcome, Reason};
 use crate::http::Response;
 use serde::Deserialize;
@@ -137,7 +138,7 @@ fn failed(call: &str, reply: &Response) -> Outcome {
 
 /// Whether a refusal is Kubernetes' own word about what was asked, and not a fault of the way there.
 pub(super) fn is_kubernetes_own(reason: &Reason) -> bool {
-    ![code::NOT_KUBERNETES, "TokenFileUnreadable", "ReplyTooLarge", "ProtocolError"]
+    ![code::NOT_KUBERNETES, NOT_LEADING, "TokenFileUnreadable", "ReplyTooLarge", "ProtocolError"]
         .contains(&reason.code.as_str())
 }
 

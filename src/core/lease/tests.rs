@@ -4,7 +4,13 @@ use super::*;
 use crate::core::testing::Seeded;
 
 fn seen(holder: &str, version: u64) -> Seen {
-    Seen { holder: holder.into(), renewed: String::new(), transitions: 0, version: version.to_string() }
+    Seen {
+        holder: holder.into(),
+        renewed: String::new(),
+        acquired: String::new(),
+        transitions: 0,
+        version: version.to_string(),
+    }
 }
 
 fn s(seconds: u64) -> Mono {
@@ -20,12 +26,55 @@ fn step(lease: &mut Lease, now: Mono, answer: Answer) -> Call {
 }
 
 #[test]
-fn a_single_node_asks_for_no_lease_and_its_right_ends_unless_the_nodes_are_counted_again() {
+fn a_single_node_writes_no_lease_and_its_right_ends_unless_the_nodes_are_counted_again() {
     let mut lease = Lease::new("a".into());
     assert_eq!((lease.state(s(0)), lease.fence(s(0))), ("unknown", None));
+    assert!(lease.count_due(s(0), Duration::ZERO));
     lease.counted(s(3), s(1), 1);
-    assert_eq!((lease.want(s(1_000)), lease.state(s(3))), (None, "alone"));
+    assert_eq!(lease.fence(s(3)), None, "there may be a Lease");
+    assert_eq!(step(&mut lease, s(3), Answer::Absent), Call::Look);
+    assert_eq!((lease.want(s(1_000)), lease.due(), lease.state(s(3))), (None, None, "alone"));
     assert_eq!((lease.fence(s(50)), lease.fence(s(51))), (Some(s(51)), None));
+    assert!(!lease.count_due(s(40), s(10).since(s(0))) && lease.count_due(s(41), s(10).since(s(0))));
+    assert!(lease.reports(s(1_000)), "nobody else does");
+}
+
+#[test]
+fn whoever_counts_one_node_goes_by_the_lease_where_there_is_one_until_it_is_gone() {
+    let mut lease = Lease::new("a".into());
+    lease.counted(s(0), s(0), 1);
+    step(&mut lease, s(0), Answer::There(seen("b", 1)));
+    assert_eq!((lease.state(s(0)), lease.fence(s(0)), lease.reports(s(0))), ("candidate", None, false));
+    let due = lease.due().unwrap();
+    assert_eq!(step(&mut lease, due, Answer::There(seen("b", 2))), Call::Look);
+    let due = lease.due().unwrap();
+    lease.counted(due, due, 1);
+    step(&mut lease, due, Answer::Absent);
+    assert_eq!((lease.state(due), lease.fence(due)), ("alone", Some(due + (TERM - MARGIN))));
+}
+
+#[test]
+fn who_may_not_look_is_alone_on_one_node_and_never_leads_on_several() {
+    let no = || Answer::Refused(Reason::new("Forbidden", "no role"));
+    let mut lease = Lease::new("a".into());
+    lease.counted(s(0), s(0), 1);
+    step(&mut lease, s(0), no());
+    assert_eq!((lease.state(s(0)), lease.fence(s(0)), lease.trouble()), ("alone", Some(s(50)), None));
+    lease.counted(s(1), s(1), 2);
+    step(&mut lease, s(1), no());
+    assert_eq!((lease.fence(s(1)), lease.reports(s(1))), (None, true));
+    assert_eq!(lease.trouble().unwrap().code, "Forbidden");
+}
+
+#[test]
+fn who_cannot_count_competes_for_the_lease() {
+    let mut lease = Lease::new("a".into());
+    lease.uncountable(s(0));
+    assert!(!lease.count_due(s(0), Duration::ZERO));
+    step(&mut lease, s(0), Answer::There(seen("", 1)));
+    let due = lease.due().unwrap();
+    step(&mut lease, due, Answer::There(seen("a", 2)));
+    assert_eq!(lease.state(due), "leader");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::kinds::{self, Kind};
 use crate::nodes::Nodes;
-use crate::{Flux, Options, apply};
+use crate::{Flux, Options, Write, apply};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,6 +55,8 @@ pub struct Cluster {
     /// Tokens of TokenRequest, with namespace and name of their ServiceAccount.
     pub granted: HashMap<String, (String, String)>,
     pub ca_pem: String,
+    /// What was to be changed, in the order of its coming.
+    pub writes: Vec<Write>,
     /// Namespaces on their way out, and how many looks at each are left until it is gone.
     leaving: HashMap<String, u32>,
     resource_version: u64,
@@ -79,6 +81,7 @@ impl Cluster {
             expire_pages: 0,
             granted: HashMap::new(),
             ca_pem: ca_pem.to_owned(),
+            writes: Vec::new(),
             leaving: HashMap::new(),
             resource_version: 100,
         };

@@ -104,6 +104,23 @@ pub struct Stats {
     pub bytes_out: u64,
 }
 
+/// A request that changes something, if it is allowed and fits: who sent it, and who held arclet's Lease then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// `certificate` for the administrator's client certificate, else the user's name.
+    pub by: String,
+    /// `create`, `update`, `patch` or `delete`.
+    pub verb: &'static str,
+    /// Of the object.
+    pub kind: &'static str,
+    /// Of the object; empty for a create.
+    pub name: String,
+    /// The `timeout` of the request.
+    pub limited: Option<String>,
+    /// `spec.holderIdentity` of the Lease `arclet/arclet` when it came.
+    pub holder: Option<String>,
+}
+
 #[derive(Default)]
 struct Counters {
     requests: AtomicU64,
@@ -237,6 +254,11 @@ impl ApiServer {
     /// Undoes [`ApiServer::cut`], on the same port. In effect when this returns.
     pub fn restore(&self) {
         self.command(server::Control::Restore);
+    }
+
+    /// What was to be changed so far.
+    pub fn writes(&self) -> Vec<Write> {
+        self.shared.cluster().writes.clone()
     }
 
     fn command(&self, control: fn(std::sync::mpsc::Sender<()>) -> server::Control) {

@@ -1,11 +1,11 @@
 //! One request, one answer: paths, rights and errors in the form that the real server gives them.
 
-use crate::Shared;
 use crate::access::{self, Deed, User};
 use crate::cluster::Cluster;
 use crate::discovery::{groups, resources, serves};
 use crate::kinds::{self, Kind};
-use crate::write::{Place, delete, patch};
+use crate::write::{Place, create, delete, patch, update};
+use crate::{Shared, Write};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -241,6 +241,8 @@ fn object(
     let verb = match (question.method.as_str(), name) {
         ("GET", "") => "list",
         ("GET", _) => "get",
+        ("POST", "") => "create",
+        ("PUT", name) if !name.is_empty() => "update",
         ("PATCH", name) if !name.is_empty() => "patch",
         ("DELETE", name) if !name.is_empty() => "delete",
         _ => {
@@ -255,6 +257,20 @@ fn object(
     if verb == "patch" && cluster.get(kind, namespace, name).is_none() && !access::may(cluster, user, &deed) {
         return forbidden(user, &deed, name);
     }
+    if !["get", "list"].contains(&verb) {
+        let lease = Kind::find("coordination.k8s.io", "leases").unwrap();
+        let held = cluster.get(lease, "arclet", "arclet");
+        let holder = held.and_then(|lease| lease.object["spec"]["holderIdentity"].as_str());
+        let write = Write {
+            by: if question.certified { "certificate".into() } else { user.name() },
+            verb,
+            kind: kind.kind,
+            name: name.to_owned(),
+            limited: query.get("timeout").cloned(),
+            holder: holder.map(str::to_owned),
+        };
+        cluster.writes.push(write);
+    }
     match verb {
         "get" => {
             cluster.looked_at(kind, name);
@@ -264,6 +280,8 @@ fn object(
             }
         }
         "list" => list(cluster, kind, version, namespace, &query),
+        "create" => create(cluster, &Place { kind, version, namespace, name }, &query, question),
+        "update" => update(cluster, &Place { kind, version, namespace, name }, &query, question),
         "patch" => patch(cluster, user, &Place { kind, version, namespace, name }, &query, question),
         _ => delete(cluster, &Place { kind, version, namespace, name }, question),
     }

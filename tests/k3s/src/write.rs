@@ -1,4 +1,4 @@
-//! Writing: server-side apply and delete.
+//! Writing: server-side apply and delete; and create and update, which know resourceVersions.
 
 use crate::access::{self, User};
 use crate::apply;
@@ -91,6 +91,81 @@ pub fn patch(
     let now = cluster.get(kind, namespace, name).map(Stored::with_managers).unwrap_or(stored.object);
     cluster.end_if_over(&cluster::key(kind, namespace, name));
     Answer::object(code, &now, version, question)
+}
+
+/// POST: the object is not to be there yet.
+pub fn create(
+    cluster: &mut Cluster,
+    &Place { kind, version, namespace, .. }: &Place<'_>,
+    query: &HashMap<String, String>,
+    question: &Question,
+) -> Answer {
+    let Ok(object) = serde_json::from_slice::<Value>(&question.body) else {
+        return Answer::status(400, "BadRequest", "error decoding the object");
+    };
+    let namespaces = Kind::find("", "namespaces").unwrap();
+    if kind.namespaced && cluster.get(namespaces, "", namespace).is_none() {
+        return not_found(namespaces, namespace);
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if cluster.get(kind, namespace, &name).is_some() {
+        let message = format!("{} \"{name}\" already exists", kind.plural);
+        return Answer::detailed(
+            409,
+            "AlreadyExists",
+            &message,
+            json!({"name": name, "kind": kind.plural}),
+        );
+    }
+    replaced(cluster, &Place { kind, version, namespace, name: &name }, query, question, object, 201)
+}
+
+/// PUT: the object is to be there, and of the resourceVersion that the new one names, if it names one.
+pub fn update(
+    cluster: &mut Cluster,
+    place: &Place<'_>,
+    query: &HashMap<String, String>,
+    question: &Question,
+) -> Answer {
+    let Ok(mut object) = serde_json::from_slice::<Value>(&question.body) else {
+        return Answer::status(400, "BadRequest", "error decoding the object");
+    };
+    let &Place { kind, namespace, name, .. } = place;
+    let Some(old) = cluster.get(kind, namespace, name) else { return not_found(kind, name) };
+    let wanted = &object["metadata"]["resourceVersion"];
+    if !wanted.is_null() && *wanted != old.object["metadata"]["resourceVersion"] {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your \
+             changes to the latest version and try again",
+            kind.plural
+        );
+        return Answer::detailed(409, "Conflict", &message, json!({"name": name, "kind": kind.plural}));
+    }
+    for field in ["uid", "creationTimestamp", "resourceVersion"] {
+        object["metadata"][field] = old.object["metadata"][field].clone();
+    }
+    if object == old.object {
+        return Answer::object(200, &old.with_managers(), place.version, question);
+    }
+    replaced(cluster, place, query, question, object, 200)
+}
+
+fn replaced(
+    cluster: &mut Cluster,
+    &Place { kind, version, namespace, name }: &Place<'_>,
+    query: &HashMap<String, String>,
+    question: &Question,
+    object: Value,
+    code: u16,
+) -> Answer {
+    let manager = query.get("fieldManager").map(String::as_str).unwrap_or("unknown");
+    let old = cluster.get(kind, namespace, name);
+    let mut owners = old.map(|old| old.owners.clone()).unwrap_or_default();
+    let before = apply::Leaves::of(old.map_or(&Value::Null, |old| &old.object));
+    apply::updated(&mut owners, &before, &apply::Leaves::of(&object), manager);
+    cluster.put(kind, namespace, name, Stored { object, owners });
+    let stored = cluster.get(kind, namespace, name).unwrap();
+    Answer::object(code, &stored.with_managers(), version, question)
 }
 
 pub fn delete(
