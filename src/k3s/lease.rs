@@ -22,7 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 impl Client {
     /// Looks at the Lease, or writes it if it is still as it was. One request.
     pub fn lease(&self, call: &Call) -> Answer {
-        let Some(resource) = Resource::known("coordination.k8s.io/v1", "Lease") else { return Answer::Failed };
+        let Some(resource) = Resource::known("coordination.k8s.io/v1", "Lease") else {
+            return Answer::Failed;
+        };
         let (collection, path) =
             (resource.collection(Some(NAMESPACE)), resource.object(Some(NAMESPACE), LEASE));
         let (method, path, body) = match call {
@@ -96,7 +98,8 @@ fn refused(method: &Method, reason: Reason) -> Answer {
         }
         code::NOT_FOUND | code::CONFLICT | "AlreadyExists" => Answer::Conflict,
         code::FORBIDDEN => Answer::Refused(
-            reason.cure("run arclet connect again: it gives arclet the role for the Lease (config/rbac.yaml)"),
+            reason
+                .cure("run arclet connect again: it gives arclet the role for the Lease (config/rbac.yaml)"),
         ),
         _ if reply::is_kubernetes_own(&reason) => Answer::Refused(reason),
         _ => Answer::Failed,
@@ -124,7 +127,9 @@ mod tests {
     fn a_namespace_that_is_missing_is_no_conflict_and_no_absence() {
         let missing = || Reason::new(code::NOT_FOUND, "namespaces \"arclet\" not found");
         assert_eq!(refused(&Method::GET, missing()), Answer::Absent);
-        assert!(matches!(refused(&Method::POST, missing()), Answer::Refused(reason) if !reason.next_step.is_empty()));
+        assert!(
+            matches!(refused(&Method::POST, missing()), Answer::Refused(reason) if !reason.next_step.is_empty())
+        );
         assert_eq!(refused(&Method::PUT, missing()), Answer::Conflict);
         assert_eq!(refused(&Method::GET, Reason::new(code::NOT_KUBERNETES, "a portal")), Answer::Failed);
     }

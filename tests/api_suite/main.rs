@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // the rig of a test: it fails by panicking
 
+mod lease;
 mod own;
 mod roles;
 

@@ -110,12 +110,7 @@ pub fn create(
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if cluster.get(kind, namespace, &name).is_some() {
         let message = format!("{} \"{name}\" already exists", kind.plural);
-        return Answer::detailed(
-            409,
-            "AlreadyExists",
-            &message,
-            json!({"name": name, "kind": kind.plural}),
-        );
+        return Answer::detailed(409, "AlreadyExists", &message, json!({"name": name, "kind": kind.plural}));
     }
     replaced(cluster, &Place { kind, version, namespace, name: &name }, query, question, object, 201)
 }
