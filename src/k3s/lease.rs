@@ -97,10 +97,6 @@ fn refused(method: &Method, reason: Reason) -> Answer {
             Answer::Refused(reason.cure("arclet connect makes the namespace and the role for the Lease"))
         }
         code::NOT_FOUND | code::CONFLICT | "AlreadyExists" => Answer::Conflict,
-        code::FORBIDDEN => Answer::Refused(
-            reason
-                .cure("run arclet connect again: it gives arclet the role for the Lease (config/rbac.yaml)"),
-        ),
         _ if reply::is_kubernetes_own(&reason) => Answer::Refused(reason),
         _ => Answer::Failed,
     }
