@@ -45,6 +45,9 @@ pub struct Status {
     /// What was last observed of Flux; absent where the scenario is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flux: Option<FluxStatus>,
+    /// Newer releases of arclet; absent where nobody looks for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
     /// What the store repaired when it was opened, in words; empty after a clean start.
     pub store_notes: Vec<String>,
 }
@@ -145,6 +148,22 @@ pub struct FluxStatus {
     pub served: Vec<String>,
     /// When.
     pub observed: String,
+}
+
+/// What is known of newer releases. What is wrong with the feed is among the conditions, as `upgrade` or `releases`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeStatus {
+    /// Which train is followed.
+    pub train: String,
+    /// The newest release that is newer than `agentVersion`, signed with the configured key; `null`: there is none.
+    pub available: Option<String>,
+    /// When it was first seen.
+    pub since: Option<String>,
+    /// When it was released, in its own words.
+    pub released: Option<String>,
+    /// When the feed was last read; `null`: not since the start.
+    pub last_look: Option<String>,
 }
 
 /// What `arclet outbox` shows: the lanes, and what the server refused for ever.

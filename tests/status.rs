@@ -36,6 +36,7 @@ fn status() -> Status {
         conditions: Vec::new(),
         cluster_facts: None,
         flux: None,
+        upgrade: None,
         desired: None,
         store_notes: Vec::new(),
     }

@@ -12,6 +12,7 @@ use crate::core::document::{
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
+use crate::scenario::upgrade::{Look, Release};
 use std::collections::BTreeMap;
 
 /// The world as the pump sees it. Each call ends by a deadline of its own.
@@ -77,6 +78,9 @@ pub trait Calls: Send + Sync {
         held: &Held,
         noted: &[ObjectRef],
     ) -> Result<Result<Vec<ObjectDiff>, Reason>, Outcome>;
+
+    /// Releases: the newest release after this program's version; what is `known` is not fetched again.
+    fn look(&self, known: Option<&Release>) -> Result<Look, Outcome>;
 
     /// Forgets the connection to an endpoint, and what was read from files for it: the next call starts afresh. For when a
     /// call panicked in the middle, or the credential was refused and the file may have a newer one.

@@ -9,10 +9,12 @@ use super::secrets;
 use super::supply::{Fetched, Held};
 use crate::azure::arm::{Arm, TagOperation};
 use crate::azure::ingest::Ingest;
+use crate::azure::registry::Registry;
+use crate::azure::releases::Releases;
 use crate::azure::vault::Vault;
 use crate::azure::{Cloud, Identity, ResourceId, Token, desired, token_cache};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Upgrade};
 use crate::core::difference::ObjectDiff;
 use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Supply, Withdrawn,
@@ -25,6 +27,7 @@ use crate::scenario::flux::{self, Installation};
 use crate::scenario::gitops;
 use crate::scenario::metadata::Facts;
 use crate::scenario::supplies::{self, Naming, SecretWanted, Secrets, Supplies};
+use crate::scenario::upgrade::{Look, Release};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +41,7 @@ pub struct Clients {
     arm: Made<Arm>,
     ingest: Made<Ingest>,
     vault: Made<Vault>,
+    releases: Made<Releases>,
     kubernetes: Made<k3s::Client>,
 }
 
@@ -52,6 +56,7 @@ impl Clients {
             arm: Made::default(),
             ingest: Made::default(),
             vault: Made::default(),
+            releases: Made::default(),
             kubernetes: Made::default(),
         }
     }
@@ -274,6 +279,16 @@ impl Calls for Clients {
         }
     }
 
+    fn look(&self, known: Option<&Release>) -> Result<Look, Outcome> {
+        // Nobody asks without a feed.
+        let Some(Upgrade { feed, train, key, .. }) = &self.config.upgrade else { return Ok(Look::default()) };
+        let releases = self.releases.get_or(|| {
+            let registry = Registry::new(self.azure()?, self.clock.clone());
+            Ok(Releases::new(registry, feed.clone(), train, *key))
+        });
+        releases.map_err(Outcome::Refused)?.look(env!("CARGO_PKG_VERSION"), known)
+    }
+
     fn forget(&self, endpoint: Endpoint) {
         match endpoint {
             Endpoint::Kubernetes => self.kubernetes.forget(),
@@ -282,6 +297,7 @@ impl Calls for Clients {
             Endpoint::Ingest => self.ingest.forget(),
             Endpoint::Vault => self.vault.forget(),
             Endpoint::Registry => {}
+            Endpoint::Releases => self.releases.forget(),
         }
         if endpoint != Endpoint::Kubernetes {
             self.azure.forget();
@@ -339,7 +355,8 @@ pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
     // An endpoint without a host is not shown.
     let none = String::new;
     let vault = config.desired.key_vault.as_deref().map_or_else(none, host);
-    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), vault, none()]
+    let releases = config.upgrade.as_ref().map_or_else(none, |upgrade| upgrade.feed.host().to_owned());
+    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), vault, none(), releases]
 }
 
 /// Something that is made when it is first needed, and anew after it was forgotten.

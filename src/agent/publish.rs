@@ -89,6 +89,7 @@ mod tests {
     fn status() -> Status {
         Status {
             flux: None,
+            upgrade: None,
             version: STATUS_VERSION,
             agent_version: "1".into(),
             time: "t".into(),

@@ -298,6 +298,11 @@ impl Pump {
                     move |result| Done::Tell(Input::Supplied { key, supply, result }),
                 );
             }
+            Action::Look { known } => self.call(
+                Endpoint::Releases,
+                move |world| world.look(known.as_ref()),
+                |result| Done::Tell(Input::Looked(result)),
+            ),
             Action::Deliver { lane, stream, max_records, max_bytes } => {
                 let order = Order {
                     lane,

@@ -6,7 +6,7 @@ use crate::core::port::{DocumentView, LinkView, View};
 use crate::core::{Endpoint, Lane, Now, Reason, Stream};
 use crate::status::{
     ClockStatus, ClusterStatus, Condition, Desired, DesiredSummary, DocumentStatus, FluxStatus, LaneStatus,
-    LinkStatus, Outbox, QuarantinedRecord, STATUS_VERSION, Status,
+    LinkStatus, Outbox, QuarantinedRecord, STATUS_VERSION, Status, UpgradeStatus,
 };
 use crate::store::{LaneStats, Quarantined};
 
@@ -70,6 +70,13 @@ pub fn document(
         served: installation.served,
         observed: at.text_of(then),
     });
+    let upgrade = view.upgrade.map(|upgrade| UpgradeStatus {
+        train: upgrade.train,
+        since: upgrade.available.as_ref().map(|known| text(known.since_ms)),
+        released: upgrade.available.as_ref().and_then(|known| known.release.released.clone()),
+        available: upgrade.available.map(|known| known.release.version),
+        last_look: upgrade.looked.map(|then| at.text_of(then)),
+    });
     let conditions = own
         .iter()
         .map(|c| (c.since, c.about.to_owned(), c.reason.clone()))
@@ -90,6 +97,7 @@ pub fn document(
         version: STATUS_VERSION,
         desired,
         flux,
+        upgrade,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         time: text(at.best_wall_ms),
         started: at.text_of(fixed.started),
@@ -221,7 +229,7 @@ mod tests {
         Fixed {
             started: Now { mono: Mono(0), wall_ms: 0 },
             cluster: "/subscriptions/s".into(),
-            hosts: ["k", "l", "a", "i", "", ""].map(String::from),
+            hosts: ["k", "l", "a", "i", "", "", ""].map(String::from),
             quotas: [1, 2, 3, 4, 5],
             store_notes: Vec::new(),
         }
@@ -236,6 +244,7 @@ mod tests {
             facts: None,
             desired: None,
             flux: None,
+            upgrade: None,
         }
     }
 

@@ -21,6 +21,7 @@ use crate::core::{
 };
 use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
+use crate::scenario::upgrade::{Look, Release};
 use crate::status::Status;
 use crate::store::{self, Handle};
 use std::collections::{BTreeMap, HashMap};
@@ -85,6 +86,11 @@ impl Calls for World {
     fn survey(&self) -> Result<Installation, Outcome> {
         self.enter(Endpoint::Kubernetes);
         Ok(Installation::default())
+    }
+
+    fn look(&self, _: Option<&Release>) -> Result<Look, Outcome> {
+        self.enter(Endpoint::Releases);
+        Ok(Look::default())
     }
 
     fn token(&self, _: Scope, _: Option<&str>) -> Result<Token, Outcome> {
@@ -220,7 +226,7 @@ impl Running {
                 let fixed = Fixed {
                     started: now,
                     cluster: "/subscriptions/s".into(),
-                    hosts: ["k", "l", "a", "i", "v", "r"].map(String::from),
+                    hosts: ["k", "l", "a", "i", "v", "r", "u"].map(String::from),
                     quotas: [1; 5],
                     store_notes: Vec::new(),
                 };

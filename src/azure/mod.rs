@@ -1,6 +1,6 @@
 //! Azure's public APIs as the agent needs them, one file an API: tokens (`identity`), Resource Manager (`arm`, `lro`,
 //! and its children that say what is wanted: `desired`), Logs Ingestion (`ingest`) Key Vault (`vault`) and, beside Azure, the registries
-//! that charts and releases come from (`registry`).
+//! that charts and releases come from (`registry`, `releases`).
 //!
 //! Each client makes blocking calls with a deadline and turns every answer, nonsense included, into the words of
 //! [`crate::core::Outcome`]. Nothing in here retries, waits, stores or schedules, and nothing knows the cluster or the store.
@@ -16,6 +16,7 @@ pub mod lro;
 pub mod onboarding_key;
 mod permissions;
 pub mod registry;
+pub mod releases;
 pub mod resource_id;
 pub mod resources;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::agent::control::{Get, Request};
 use crate::azure::ResourceId;
 use crate::config::DEFAULT_PATH;
 use crate::core::Reason;
-use crate::status::{DesiredSummary, FluxStatus, LaneStatus, LinkStatus, Status};
+use crate::status::{DesiredSummary, FluxStatus, LaneStatus, LinkStatus, Status, UpgradeStatus};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -158,6 +158,9 @@ fn screen(shown: &Shown) -> String {
     if let Some(flux) = &status.flux {
         text.push_str(&installation(flux, now));
     }
+    if let Some(upgrade) = &status.upgrade {
+        text.push_str(&newer(upgrade, status));
+    }
     let last = status.last_delivery.as_deref().map_or("never yet".to_owned(), |time| ago(time, now));
     let _ =
         write!(text, "\nDelivered  {} since the start, the last {last}\n", count(status.delivered, "record"));
@@ -268,6 +271,31 @@ fn installation(flux: &FluxStatus, now: &str) -> String {
         text.push_str(&reason(why, "           "));
     }
     text
+}
+
+fn newer(upgrade: &UpgradeStatus, status: &Status) -> String {
+    let train = clean(&upgrade.train);
+    let looked = match upgrade.last_look.as_deref() {
+        Some(at) => format!("looked {}", ago(at, &status.time)),
+        None => "not looked since the start".to_owned(),
+    };
+    match (&upgrade.available, &upgrade.since) {
+        (Some(version), since) => {
+            let since = since.as_deref().unwrap_or_default();
+            let (version, since) = (clean(version), clean(since));
+            format!("Upgrade    {version} is available ({train}, signed, since {since}); {looked}\n")
+        }
+        // Nothing is known before the first look.
+        (None, _) if upgrade.last_look.is_none() => {
+            format!("Upgrade    nothing known of {train} yet; {looked}\n")
+        }
+        (None, _) => {
+            format!(
+                "Upgrade    none: {train} has nothing newer than {}; {looked}\n",
+                clean(&status.agent_version)
+            )
+        }
+    }
 }
 
 fn losses(lanes: &[LaneStatus]) -> String {

@@ -11,9 +11,11 @@ mod credential;
 mod error;
 mod section;
 pub mod units;
+mod upgrade;
 
 pub use credential::CredentialFile;
 pub use error::{Error, Errors, Kind};
+pub use upgrade::Upgrade;
 
 use crate::azure::ResourceId;
 use crate::core::document::{self, Kinds};
@@ -51,6 +53,8 @@ pub struct Config {
     pub report: Report,
     /// What is pulled and enforced, and how often.
     pub desired: Desired,
+    /// Where newer releases are looked for; `None`: nowhere.
+    pub upgrade: Option<Upgrade>,
     /// How to try again, at every endpoint; `None`: each has its own way.
     pub retry: Option<link::Config>,
     /// The durable store.
@@ -279,6 +283,7 @@ impl Config {
             kinds: self.desired.kinds(),
             vault: self.desired.key_vault.is_some(),
         });
+        settings.upgrade = self.upgrade.as_ref().map(Upgrade::settings);
         if let Some(retry) = self.retry {
             settings.links = [retry; Endpoint::ALL.len()];
         }
@@ -332,6 +337,7 @@ fn interpret(file: &Path, text: &str, handed: Option<&Path>) -> (Option<Config>,
         ingest: ingest(reader.section("ingest")),
         kubernetes: kubernetes(reader.section("kubernetes"), handed),
         desired: desired(reader.section("desired"), report.profile),
+        upgrade: upgrade::upgrade(reader.section("upgrade"), report.profile),
         report,
         retry: retry(reader.section("retry")),
         store: store(reader.section("store"), handed),

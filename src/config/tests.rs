@@ -68,7 +68,9 @@ fn every_example_is_accepted() {
     for nth in REFERENCE.lines().filter_map(|line| line.strip_prefix("#: ")) {
         let key = nth.split(' ').next().unwrap();
         let text = uncommented(false, |example| {
-            example == nth || MINIMAL.contains(&format!("\n{} =", example.split(' ').next().unwrap()))
+            // A feed is worth nothing without its key.
+            let key = nth.starts_with("feed ") && example.starts_with("public-key ");
+            example == nth || key || MINIMAL.contains(&format!("\n{} =", example.split(' ').next().unwrap()))
         });
         let errors = parse(&text).err().unwrap_or_default();
         assert!(errors.is_empty(), "{key}: {errors:?}");
@@ -202,4 +204,30 @@ fn retry_settings_reach_every_link() {
     assert_eq!(parse(MINIMAL).unwrap().settings("1"), Settings::of(Profile::Default, "1"));
     assert_eq!(with("longest = \"500ms\"").unwrap_err()[0].key, "retry.longest");
     assert_eq!(with("first = \"2s\"\nrefused = \"1s\"").unwrap_err()[0].key, "retry.refused");
+}
+
+#[test]
+fn a_feed_of_releases_needs_a_key_and_is_off_without_both() {
+    let key = "public-key = \"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\"";
+    let feed = "feed = \"oci://registry.example/arclet\"";
+    let with = |lines: &str| parse(&format!("{MINIMAL}\n[upgrade]\n{lines}"));
+    let found = with(&format!("{feed}\n{key}")).unwrap();
+    let upgrade = found.upgrade.clone().unwrap();
+    assert_eq!((upgrade.train.as_str(), upgrade.interval), ("stable", Duration::from_secs(3600)));
+    let told = found.settings("0.1.0").upgrade.unwrap();
+    assert_eq!(told.source, "oci://registry.example/arclet stable");
+    let metered =
+        parse(&format!("{MINIMAL}\n[report]\nprofile = \"metered\"\n[upgrade]\n{feed}\n{key}")).unwrap();
+    assert_eq!(metered.upgrade.unwrap().interval, Duration::from_secs(86_400));
+    assert_eq!(with(key).unwrap().upgrade, None);
+    for (lines, wrong) in [
+        (feed.to_owned(), "upgrade.public-key"),
+        (format!("{feed}\npublic-key = \"abc\""), "upgrade.public-key"),
+        (format!("{key}\nfeed = \"https://registry.example/arclet\""), "upgrade.feed"),
+        (format!("{feed}\n{key}\ntrain = \"a-b\""), "upgrade.train"),
+    ] {
+        let errors = with(&lines).unwrap_err();
+        assert_eq!(errors.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), [wrong], "{errors:?}");
+        assert!(!errors[0].next_step.is_empty() || wrong != "upgrade.public-key");
+    }
 }

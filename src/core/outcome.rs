@@ -24,19 +24,22 @@ pub enum Endpoint {
     Ingest = 3,
     /// The Key Vault that has the documents' secrets.
     Vault = 4,
-    /// The registries that charts and releases come from.
+    /// The registries that charts come from.
     Registry = 5,
+    /// The registry that arclet's own releases come from.
+    Releases = 6,
 }
 
 impl Endpoint {
     /// All endpoints, in the order of their numbers.
-    pub const ALL: [Endpoint; 6] = [
+    pub const ALL: [Endpoint; 7] = [
         Endpoint::Kubernetes,
         Endpoint::Login,
         Endpoint::Arm,
         Endpoint::Ingest,
         Endpoint::Vault,
         Endpoint::Registry,
+        Endpoint::Releases,
     ];
 
     /// The endpoint's name in status output.
@@ -48,6 +51,7 @@ impl Endpoint {
             Endpoint::Ingest => "ingest",
             Endpoint::Vault => "vault",
             Endpoint::Registry => "registry",
+            Endpoint::Releases => "releases",
         }
     }
 }

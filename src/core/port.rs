@@ -10,6 +10,7 @@ use super::{Endpoint, Lane, Mono, Now, Outcome, Reason, Record, Scope, Seq, Stre
 use crate::scenario::clock::Anchor;
 use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
+use crate::scenario::upgrade::{Known, Look, Release};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -105,6 +106,11 @@ pub enum Action {
         /// What.
         supply: Supply,
     },
+    /// Look at the feed of releases for one that is newer than this program. Answer: [`Input::Looked`]. Endpoint: Releases.
+    Look {
+        /// What need not be fetched again.
+        known: Option<Release>,
+    },
     /// A durable report carries these losses: move the store's mark by exactly them. Answer: [`Input::LossesReported`].
     ReportedLosses {
         /// As they were in the report.
@@ -130,6 +136,7 @@ impl Action {
             Action::FetchToken { .. } => Some(Endpoint::Login),
             Action::Deliver { .. } => Some(Endpoint::Ingest),
             Action::Supply { supply, .. } => Some(supply.endpoint()),
+            Action::Look { .. } => Some(Endpoint::Releases),
             Action::PatchTags { .. } | Action::Pull { .. } | Action::Confirm { .. } => Some(Endpoint::Arm),
             _ => None,
         }
@@ -248,6 +255,8 @@ pub enum Input {
         /// What came of it.
         result: Result<Supplied, Outcome>,
     },
+    /// Answer to [`Action::Look`]. An error is the feed's or its link's, not a release's.
+    Looked(Result<Look, Outcome>),
     /// Someone asks to pull and to enforce now (`arclet desired refresh`).
     Refresh,
     /// Answer to [`Action::ReportedLosses`].
@@ -340,8 +349,8 @@ pub struct Restored {
 }
 
 /// Names of the documents that the core remembers.
-pub const DOCUMENTS: [&str; 5] =
-    [DOCUMENT_CONTACT, DOCUMENT_TAGS, DOCUMENT_CLOCK, DOCUMENT_ALLOWANCE, DOCUMENT_DESIRED];
+pub const DOCUMENTS: [&str; 6] =
+    [DOCUMENT_CONTACT, DOCUMENT_TAGS, DOCUMENT_CLOCK, DOCUMENT_ALLOWANCE, DOCUMENT_DESIRED, DOCUMENT_UPGRADE];
 /// When Azure last heard of this cluster.
 pub const DOCUMENT_CONTACT: &str = "core/contact";
 /// The tags that were last sent.
@@ -353,6 +362,8 @@ pub const DOCUMENT_ALLOWANCE: &str = "core/allowance";
 
 /// Whose the documents of the desired state are, and which of them go.
 pub const DOCUMENT_DESIRED: &str = "core/desired";
+/// The newest release that was ever seen, and what Azure was told of it.
+pub const DOCUMENT_UPGRADE: &str = "core/upgrade";
 
 /// What `arclet status` shows of the core. The shell turns times into text.
 #[derive(Clone, Debug)]
@@ -371,6 +382,19 @@ pub struct View {
     pub desired: Option<DesiredView>,
     /// What was last seen of Flux, and when.
     pub flux: Option<(Installation, Now)>,
+    /// Newer releases; `None` where nobody looks for any.
+    pub upgrade: Option<UpgradeView>,
+}
+
+/// What is known of the feed of releases.
+#[derive(Clone, Debug)]
+pub struct UpgradeView {
+    /// Which train is followed.
+    pub train: String,
+    /// The newest release that is newer than this program.
+    pub available: Option<Known>,
+    /// When the feed was last read; `None`: not since the start.
+    pub looked: Option<Now>,
 }
 
 /// The documents of the desired state.

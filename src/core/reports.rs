@@ -33,6 +33,8 @@ pub struct Carried {
     pub documents: Vec<News>,
     /// A report on the installation of Flux.
     pub installation: Option<Installation>,
+    /// The report on newer releases.
+    pub upgrade: Option<Vec<u8>>,
     /// A gap report.
     pub gap: bool,
     /// Loss reports.

@@ -29,6 +29,8 @@ pub enum Timer {
     Vault,
     /// Registries may be asked again after a failure.
     Registry,
+    /// The feed of releases may be asked again after a failure.
+    Releases,
     /// The next batch after a long outage may go: a fleet does not come back as one wave.
     Drain,
     /// A stream that was set aside alone may be tried again.
@@ -43,10 +45,12 @@ pub enum Timer {
     Enforce,
     /// Something that a document needs is to be fetched.
     Supply,
+    /// The next look for a newer release is due.
+    Upgrade,
 }
 
 impl Timer {
-    const ALL: [Timer; 17] = [
+    const ALL: [Timer; 19] = [
         Timer::Heartbeat,
         Timer::Observe,
         Timer::Whole,
@@ -57,6 +61,7 @@ impl Timer {
         Timer::Ingest,
         Timer::Vault,
         Timer::Registry,
+        Timer::Releases,
         Timer::Drain,
         Timer::Stream,
         Timer::Store,
@@ -64,6 +69,7 @@ impl Timer {
         Timer::Pull,
         Timer::Enforce,
         Timer::Supply,
+        Timer::Upgrade,
     ];
 }
 

@@ -44,6 +44,24 @@ impl DesiredSettings {
     }
 }
 
+/// How newer releases are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeSettings {
+    /// Between looks at the feed.
+    pub interval: Duration,
+    /// Which train of it.
+    pub train: String,
+    /// Which feed and train: what is known of another one is forgotten.
+    pub source: String,
+}
+
+impl UpgradeSettings {
+    /// The interval of a profile. Microsoft's agents ask every hour too; a look costs up to three connections, about 15 KB.
+    pub fn interval(profile: Profile) -> Duration {
+        if profile == Profile::Metered { 24 * HOUR } else { HOUR }
+    }
+}
+
 /// Settings of the core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -71,6 +89,8 @@ pub struct Settings {
     pub spread_most: Duration,
     /// Desired state; `None`: nothing is pulled and nothing enforced.
     pub desired: Option<DesiredSettings>,
+    /// Newer releases; `None`: nobody looks for any.
+    pub upgrade: Option<UpgradeSettings>,
     /// Most records of one call.
     pub batch_records: usize,
     /// Most bytes of one call before compression.
@@ -98,6 +118,9 @@ impl Settings {
             desired.pull_interval = desired.pull_interval.clamp(INTERVAL_LEAST, INTERVAL_MOST);
             desired.enforce_interval = desired.enforce_interval.clamp(INTERVAL_LEAST, INTERVAL_MOST);
         }
+        if let Some(upgrade) = &mut self.upgrade {
+            upgrade.interval = upgrade.interval.clamp(INTERVAL_LEAST, INTERVAL_MOST);
+        }
         self.batch_records = self.batch_records.clamp(1, BATCH_RECORDS);
         self.batch_bytes = self.batch_bytes.clamp(1, BATCH_BYTES);
         self
@@ -120,11 +143,20 @@ impl Settings {
             tags: !metered,
             tags_interval: HOUR,
             deliver_with_heartbeat: metered,
-            links: [Config::NEAR, near, Config::PATIENT, near, Config::PATIENT, Config::PATIENT],
+            links: [
+                Config::NEAR,
+                near,
+                Config::PATIENT,
+                near,
+                Config::PATIENT,
+                Config::PATIENT,
+                Config::PATIENT,
+            ],
             allowance: metered.then_some(METERED_BYTES),
             spread_after: 15 * MINUTE,
             spread_most: 5 * MINUTE,
             desired: None,
+            upgrade: None,
             batch_records: BATCH_RECORDS,
             batch_bytes: BATCH_BYTES,
         }

@@ -88,14 +88,14 @@ pub const INVENTORY: &[Column] = &[
 
 /// Columns of [`Stream::Config`]: one row per change of a document.
 pub const CONFIG: &[Column] = &[
-    // flux, extension: a document. flux-installation: Flux itself.
+    // flux, extension: a document. flux-installation: Flux itself. upgrade: arclet itself.
     ("Kind", Type::String),
     // The resource's name in Azure, in lower case.
     ("Name", Type::String),
     // applied, verified, failed, withdrawing, withdrawn, orphan; of Flux itself: available, unavailable, incomplete,
-    // absent, unknown.
+    // absent, unknown; of arclet: current, upgradable, unverified (what the feed has is not to be trusted).
     ("State", Type::String),
-    // Of what is wanted: SHA-256 in hex.
+    // Of what is wanted, and of a release's manifest: SHA-256 in hex.
     ("Digest", Type::String),
     // As ARM's complianceState.
     ("Compliance", Type::String),
@@ -113,6 +113,10 @@ pub const CONFIG: &[Column] = &[
     ("Controllers", Type::Dynamic),
     // flux-installation: source.toolkit.fluxcd.io/v1, …: which of its APIs are served.
     ("ServedApis", Type::Dynamic),
+    // upgrade: the newest signed release.
+    ("Version", Type::String),
+    // upgrade: what runs.
+    ("AgentVersion", Type::String),
 ];
 
 /// The columns of a stream's own, without [`COMMON`].

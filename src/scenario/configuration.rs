@@ -138,10 +138,10 @@ mod tests {
     #[test]
     fn a_report_has_columns_that_the_table_has_and_azures_words() {
         let row = written(vec![status(0, "no such path")]);
-        // The two sorts of rows together have them all.
+        // The three sorts of rows together have them all; those of upgrades are tested where they are made.
         let flux: Value = serde_json::from_slice(&installation(&Installation::default())).unwrap();
         let rows = [&row, &flux].into_iter().flat_map(|row| row.as_object().unwrap().keys());
-        let names: BTreeSet<&str> = rows.map(String::as_str).collect();
+        let names: BTreeSet<&str> = rows.map(String::as_str).chain(["Version", "AgentVersion"]).collect();
         assert_eq!(names, CONFIG.iter().map(|(name, _)| *name).collect());
         assert_eq!((&flux["Kind"], &flux["State"]), (&"flux-installation".into(), &"absent".into()));
         assert_eq!((&row["Kind"], &row["Name"]), (&"flux".into(), &"cluster-config".into()));

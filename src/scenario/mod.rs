@@ -18,3 +18,4 @@ pub mod semver;
 pub mod silence;
 pub mod supplies;
 pub mod tags;
+pub mod upgrade;

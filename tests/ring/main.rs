@@ -18,3 +18,4 @@ mod lifecycle;
 mod rig;
 mod roles;
 mod secrets;
+mod upgrade;

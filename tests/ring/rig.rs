@@ -29,6 +29,8 @@ pub struct Setup {
     pub nodes: usize,
     /// The lines of `[desired]`; `{vault}` is the vault's URL.
     pub desired: &'static str,
+    /// The lines of `[upgrade]`; `{feed}` is the repository `arclet` of the stand-in's registry.
+    pub upgrade: String,
     /// The log's.
     pub level: &'static str,
     /// Which of Flux's kinds the cluster has.
@@ -43,6 +45,7 @@ impl Default for Setup {
             retry: "first = \"20ms\"\nlongest = \"100ms\"\nrefused = \"100ms\"",
             nodes: 3,
             desired: "",
+            upgrade: String::new(),
             level: "debug",
             flux: k3s_standin::Flux::Absent,
         }
@@ -118,6 +121,8 @@ kubeconfig = "{kubeconfig}"
 {retry}
 [desired]
 {desired}
+[upgrade]
+{upgrade}
 [store]
 directory = "{store}"
 [tls]
@@ -140,6 +145,7 @@ level = "{level}"
             retry = self.setup.retry,
             level = self.setup.level,
             desired = self.setup.desired.replace("{vault}", &self.azure.vault_url()),
+            upgrade = self.setup.upgrade.replace("{feed}", &self.azure.repository("arclet")),
             store = path("store"),
             ca = path("ca.pem"),
             socket = path("sock"),

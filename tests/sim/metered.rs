@@ -17,7 +17,8 @@ fn dearest(world: &World, from: u64) -> u64 {
                 let kept = last.replace(*time).is_some_and(|before| time - before < 2 * MINUTE);
                 bytes += if kept { 3_100 } else { 8_600 };
             }
-            Endpoint::Arm | Endpoint::Kubernetes | Endpoint::Vault | Endpoint::Registry => {}
+            Endpoint::Arm | Endpoint::Kubernetes | Endpoint::Vault => {}
+            Endpoint::Registry | Endpoint::Releases => {}
         }
     }
     bytes

@@ -44,6 +44,7 @@ fn well() -> Shown {
         delivered: 1_234,
         conditions: Vec::new(),
         flux: None,
+        upgrade: None,
         cluster_facts: Some(ClusterStatus {
             kubernetes_version: "v1.36.3+k3s1".into(),
             node_count: 1,
@@ -173,4 +174,35 @@ fn flux_has_a_line_with_its_controllers_and_says_what_is_wrong_with_them() {
     let text = screen(&shown);
     assert!(text.lines().any(|l| l == "Flux       unknown; seen 3 min ago"), "{text}");
     assert!(text.contains("Forbidden") && text.contains("the role"), "{text}");
+}
+
+#[test]
+fn a_newer_release_has_a_line_with_its_train_and_since_when_and_is_nothing_to_act_on() {
+    let mut shown = well();
+    let line = |shown: &Shown| -> String {
+        let screen = screen(shown);
+        screen.lines().find(|line| line.starts_with("Upgrade")).unwrap_or_default().to_owned()
+    };
+    assert_eq!(line(&shown), "", "nobody looks");
+    let upgrade = UpgradeStatus {
+        train: "stable".into(),
+        available: Some("0.2.0".into()),
+        since: Some("2026-11-22T10:00:00.000Z".into()),
+        released: None,
+        last_look: Some("2026-11-23T01:57:00Z".into()),
+    };
+    shown.status.upgrade = Some(upgrade.clone());
+    assert_eq!(
+        line(&shown),
+        "Upgrade    0.2.0 is available (stable, signed, since 2026-11-22T10:00:00.000Z); looked 3 min ago"
+    );
+    assert!(!shown.needs_attention());
+    shown.status.upgrade = Some(UpgradeStatus { available: None, since: None, ..upgrade.clone() });
+    let version = &shown.status.agent_version;
+    assert_eq!(
+        line(&shown),
+        format!("Upgrade    none: stable has nothing newer than {version}; looked 3 min ago")
+    );
+    shown.status.upgrade = Some(UpgradeStatus { available: None, since: None, last_look: None, ..upgrade });
+    assert_eq!(line(&shown), "Upgrade    nothing known of stable yet; not looked since the start");
 }

@@ -41,6 +41,9 @@ impl Core {
                 return Some(action);
             }
         }
+        if let Some(action) = self.look_for_release(now) {
+            return Some(action);
+        }
         if let Some(want) = chart {
             return Some(self.begin(now, Endpoint::Registry, want));
         }

@@ -11,6 +11,7 @@ mod flux;
 mod say;
 mod status;
 mod supply;
+mod upgrade;
 
 use super::allowance::Allowance;
 use super::backoff::{Draw, ceiling};
@@ -28,6 +29,7 @@ use crate::scenario::clock::Anchors;
 use crate::scenario::metadata::{Facts, Metadata};
 use crate::scenario::silence::Silence;
 use crate::scenario::tags::Tags;
+use crate::scenario::upgrade::Upgrade;
 use flux::Survey;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,6 +66,9 @@ pub struct Core {
     /// Desired state, where the scenario is on.
     desired: Option<Desired>,
     survey: Survey,
+    /// Newer releases, where they are looked for, and when the feed was last read.
+    upgrade: Option<(Upgrade, Option<Now>)>,
+    look_due: bool,
     /// The last look at the cluster failed: documents are next there.
     observe_failed: bool,
     /// Tags went last: documents are next at ARM, and the other way round.
@@ -118,6 +123,8 @@ impl Core {
                 Desired::restore(desired, &restored.desired, remembered, now, rng)
             }),
             survey: Survey::default(),
+            upgrade: upgrade::restored(&settings, document(port::DOCUMENT_UPGRADE)),
+            look_due: false,
             observe_failed: false,
             tags_went: false,
             anchors: Anchors::restore(document(port::DOCUMENT_CLOCK)),
@@ -158,6 +165,9 @@ impl Core {
             false => soon(rng, settings.tags_interval, SOON * 2),
         };
         self.schedule.set(Timer::Tags, tags);
+        if let Some(upgrade) = &settings.upgrade {
+            self.schedule.set(Timer::Upgrade, soon(rng, upgrade.interval, SOON * 10));
+        }
         if self.silence.rebooted(&self.boot) {
             self.drain.power_is_back(now.mono, rng);
         }
@@ -195,6 +205,7 @@ impl Core {
             Input::Enforced { key, result } => self.enforced(now, rng, &key, result),
             Input::Withdrawn { key, result } => self.withdrawn(now, rng, &key, result),
             Input::Supplied { key, supply, result } => self.supplied(now, rng, &key, supply, result),
+            Input::Looked(result) => self.looked(now, rng, result),
             Input::Refresh => self.refresh(now),
             Input::LossesReported { result } => self.marked(now, rng, result),
             Input::Remembered { name, result } => self.remembered(now, rng, name, result),
@@ -242,6 +253,7 @@ impl Core {
                 self.schedule.set(Timer::Observe, now.mono + self.settings.metadata_interval);
             }
             Timer::Whole => self.metadata.whole_next(),
+            Timer::Upgrade => self.look_due = true,
             Timer::Store => {
                 self.reports.state.blocked = false;
                 self.reports.report.blocked = false;
@@ -257,6 +269,7 @@ impl Core {
             | Timer::Ingest
             | Timer::Vault
             | Timer::Registry
+            | Timer::Releases
             | Timer::Drain
             | Timer::Stream
             | Timer::Allowance
@@ -275,6 +288,7 @@ impl Core {
             (Endpoint::Ingest, Timer::Ingest),
             (Endpoint::Vault, Timer::Vault),
             (Endpoint::Registry, Timer::Registry),
+            (Endpoint::Releases, Timer::Releases),
         ] {
             self.schedule.put(timer, ahead(self.link(endpoint).not_before()));
         }
@@ -331,6 +345,7 @@ impl Core {
             }
         }
         self.reconfigure_desired(now, rng, settings.desired);
+        self.reconfigure_upgrade(now, rng, &settings);
         self.settings = settings;
     }
 
@@ -345,6 +360,7 @@ impl Core {
                 self.schedule.put(Timer::Tags, None)
             }
             Endpoint::Arm | Endpoint::Vault | Endpoint::Registry => {}
+            Endpoint::Releases => self.look_due = self.upgrade.is_some(),
             Endpoint::Ingest => {
                 self.outbox.hint();
                 self.drain.over();

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::port::Backlog;
 use crate::core::reports::{Answered, Carried, Refusal};
 use crate::core::{Lane, Loss, Reason, Record, Seq, Stamp, Stream};
-use crate::scenario::{configuration, flux, heartbeat, metadata};
+use crate::scenario::{configuration, flux, heartbeat, metadata, upgrade};
 
 impl Core {
     /// The next thing for the store. Heartbeats first: they are what Azure waits for.
@@ -78,6 +78,10 @@ impl Core {
             ));
             carried.installation = Some(installation.clone());
         }
+        if let Some(body) = self.upgrade_news() {
+            records.push(self.record(now, Stream::Config, upgrade::KIND, body.clone()));
+            carried.upgrade = Some(body);
+        }
         if records.is_empty() {
             return None;
         }
@@ -148,6 +152,10 @@ impl Core {
         if let Some(installation) = carried.installation {
             self.outbox.waiting(Lane::Report, Stream::Config);
             self.survey.told(installation);
+        }
+        if let Some(row) = carried.upgrade {
+            self.outbox.waiting(Lane::Report, Stream::Config);
+            self.upgrade_told(&row);
         }
         if let Some((facts, whole)) = carried.metadata {
             self.outbox.waiting(Lane::Report, Stream::Inventory);
@@ -255,6 +263,9 @@ impl Core {
             if lane == Lane::Report {
                 self.metadata.whole_next();
                 self.survey.tell_again();
+                if let Some((upgrade, _)) = &mut self.upgrade {
+                    upgrade.tell_again();
+                }
                 if let Some(desired) = &mut self.desired {
                     desired.tell_all();
                 }

@@ -14,6 +14,7 @@ impl Core {
             facts: self.facts.clone(),
             desired: self.desired.as_ref().map(Desired::view),
             flux: self.survey.seen.clone(),
+            upgrade: self.upgrade_view(),
         }
     }
 
