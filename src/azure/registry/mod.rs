@@ -28,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const BLOB_DEADLINE: Duration = Duration::from_secs(270);
 /// Bytes of a manifest: the specification wants 4 MiB to be taken; those of charts and releases have less than one kB.
 const MOST_MANIFEST: usize = 256 << 10;
+/// Bytes of an answer that says why not, however small the thing is that was asked for.
+const MOST_REFUSAL: usize = 64 << 10;
 /// Bytes of a page of tags.
 const MOST_PAGE: usize = 1 << 20;
 const MOST_PAGES: usize = 32;
@@ -263,7 +265,7 @@ impl Registry {
                 .header("Accept", accept)
                 .header("Accept-Encoding", "identity")
                 .deadline(deadline)
-                .max_body(limit);
+                .max_body(limit.max(MOST_REFUSAL));
             if let Some(token) = token.filter(|_| origin(&at) == origin(url)) {
                 request = request.bearer(token);
             }
@@ -271,6 +273,12 @@ impl Registry {
                 Failure::TooLarge { .. } => too_large(what, &failure.to_string()),
                 failure => Fault::Link(failure.into()),
             })?;
+            if response.status == 200 && response.body.len() > limit {
+                return Err(too_large(
+                    what,
+                    &format!("{} bytes, at most {limit} are taken", response.body.len()),
+                ));
+            }
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }

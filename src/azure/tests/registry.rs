@@ -118,6 +118,20 @@ fn what_is_wrong_with_one_chart_is_its_own_and_names_it_and_the_next_step() {
 }
 
 #[test]
+fn a_refusal_may_be_longer_than_the_thing_that_was_asked_for() {
+    let blob = |answer| {
+        let server = Server::always(answer);
+        own(registry().blob(&repository(&server), &Digest::of(ARCHIVE), 4)).code
+    };
+    assert_eq!(blob(json(404, &" ".repeat(2000))), code::MISSING);
+    assert_eq!(blob(answer(200, &[], "12345")), code::TOO_LARGE);
+    let server = guarded(|here| format!("{here}/token"), json(200, TOKEN));
+    // A challenge of 60 bytes for a blob of 4: the token is asked for all the same.
+    assert_eq!(own(registry().blob(&repository(&server), &Digest::of(b"abcd"), 4)).code, code::TOO_LARGE);
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[test]
 fn a_page_a_broken_answer_and_a_tired_registry_are_the_links_trouble() {
     let cut = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 900\r\n\r\nhalf".to_vec();
     for part in ["/manifests/", "/blobs/"] {
