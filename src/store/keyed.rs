@@ -26,6 +26,8 @@ pub(super) struct Keyed {
     /// The database in use, 0 before the first document.
     pub(super) number: u32,
     pub(super) index: BTreeMap<String, Doc>,
+    /// Bytes of all contents in the index: it is asked for with every change, and there may be ten thousand of them.
+    live: u64,
     generation: u64,
     pub(super) allocated: u64,
     /// Documents that damage has taken, until somebody books them.
@@ -35,7 +37,7 @@ pub(super) struct Keyed {
 impl Keyed {
     /// Nothing yet; `salvage` has the opening.
     pub(super) fn empty(dir: PathBuf, number: u32) -> Keyed {
-        Keyed { dir, number, index: BTreeMap::new(), generation: 0, allocated: 0, lost: 0 }
+        Keyed { dir, number, index: BTreeMap::new(), live: 0, generation: 0, allocated: 0, lost: 0 }
     }
 
     /// Keeps documents, all of them durably with one sync, or says why not. Older ones of the same names go.
@@ -62,7 +64,7 @@ impl Keyed {
         self.allocated = self.allocated.max(db.log_allocated());
         let mut old = Vec::new();
         for (name, doc) in docs {
-            old.extend(self.index.insert(name, doc));
+            old.extend(self.enter(name, doc));
         }
         self.forget_chunks(env, &old);
         self.leave_hint();
@@ -110,7 +112,8 @@ impl Keyed {
             env.pool.get(&path)?.sync()?;
         }
         for (name, _) in &gone {
-            self.index.remove(*name);
+            let gone = self.index.remove(*name);
+            self.live -= gone.map_or(0, |doc| u64::from(doc.len));
         }
         if sync == Sync::Now {
             self.leave_hint();
@@ -121,7 +124,16 @@ impl Keyed {
 
     /// Bytes of all contents.
     pub(super) fn live(&self) -> u64 {
-        self.index.values().map(|doc| u64::from(doc.len)).sum()
+        debug_assert_eq!(self.live, self.index.values().map(|doc| u64::from(doc.len)).sum::<u64>());
+        self.live
+    }
+
+    /// Puts a document into the index; returns the one whose place it takes.
+    fn enter(&mut self, name: String, doc: Doc) -> Option<Doc> {
+        self.live += u64::from(doc.len);
+        let old = self.index.insert(name, doc);
+        self.live -= old.as_ref().map_or(0, |old| u64::from(old.len));
+        old
     }
 
     /// The directory of the database in use.
@@ -179,7 +191,7 @@ impl Keyed {
         self.generation += 1;
         let draft = Draft { name, content, tag: doc.tag, wall_ms: doc.wall_ms };
         let doc = document::write(env, &draft_path(&self.dir, self.number), self.generation, &draft)?;
-        self.index.insert(name.to_owned(), doc);
+        self.enter(name.to_owned(), doc);
         env.pool.relax(&draft_path(&self.dir, self.number));
         Ok(())
     }
@@ -229,6 +241,7 @@ impl Keyed {
         if bad || hint.is_some_and(|(generation, _)| generation > newest) {
             return Err(Trouble::Damaged(format!("{}: documents are missing", path.display())));
         }
+        self.live = index.values().map(|doc| u64::from(doc.len)).sum();
         self.index = index;
         self.generation = newest.max(hint.map_or(0, |(generation, _)| generation));
         self.allocated = files::allocated(&path);
