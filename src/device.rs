@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::core::Reason;
 use crate::http::{Client, Options, Proxy, Roots};
+use crate::scenario::extensions::{self, Catalogue};
 use std::path::Path;
 
 /// The cloud with what the configuration changes of it.
@@ -24,6 +25,16 @@ pub(crate) fn cloud(config: &config::Cloud) -> Result<Cloud, Reason> {
         }
     }
     Ok(cloud)
+}
+
+/// The charts that extensions may be. Read anew each time: people write into it.
+pub(crate) fn catalogue(file: &Path) -> Result<Catalogue, Reason> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("the catalogue of charts {} cannot be read: {error}", file.display());
+        Reason::new(extensions::code::BAD_CATALOGUE, message)
+            .cure("write it, or name another in [desired] catalogue; docs/extensions.md has its form")
+    })?;
+    Catalogue::parse(&text)
 }
 
 /// The proxy, if there is one.

@@ -43,14 +43,14 @@ pub trait Calls: Send + Sync {
     /// No endpoint: what a document needs beside itself.
     fn needs(&self, key: &Key, content: &[u8]) -> Needs;
 
-    /// [`Supply::endpoint`]: fetches what a document needs. `held` is what the cache has of it; the token is that of
-    /// [`Supply::scope`].
+    /// [`Supply::endpoint`]: fetches what a document needs. `held` is what the cache has of that and of [`Supply::Versions`];
+    /// the token is that of [`Supply::scope`].
     fn supply(
         &self,
         key: &Key,
         content: &[u8],
         supply: Supply,
-        held: Option<&[u8]>,
+        held: &Held,
         token: Option<&str>,
     ) -> Result<Fetched, Outcome>;
 

@@ -5,6 +5,7 @@
 //! refused is made anew from its files the next time.
 
 use super::calls::{Calls, Keep, Note};
+use super::charts;
 use super::secrets;
 use super::supply::{Fetched, Held};
 use crate::azure::arm::{Arm, TagOperation};
@@ -17,17 +18,19 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Upgrade};
 use crate::core::difference::ObjectDiff;
 use crate::core::document::{
-    Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Supply, Withdrawn,
+    Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Picture, Supply, Withdrawn,
 };
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::device;
 use crate::http;
-use crate::k3s::{self, own};
+use crate::k3s::{self, NodeTotals, distribution, own};
+use crate::scenario::extensions::{self, Extension, MOST_CHART, Platform, Site};
 use crate::scenario::flux::{self, Installation};
 use crate::scenario::gitops;
 use crate::scenario::metadata::Facts;
 use crate::scenario::supplies::{self, Naming, SecretWanted, Secrets, Supplies};
 use crate::scenario::upgrade::{Look, Release};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,7 +45,10 @@ pub struct Clients {
     ingest: Made<Ingest>,
     vault: Made<Vault>,
     releases: Made<Releases>,
+    registry: Made<Registry>,
     kubernetes: Made<k3s::Client>,
+    /// The API server's version, as it was last seen; empty: not yet.
+    version: Mutex<String>,
 }
 
 impl Clients {
@@ -57,7 +63,9 @@ impl Clients {
             ingest: Made::default(),
             vault: Made::default(),
             releases: Made::default(),
+            registry: Made::default(),
             kubernetes: Made::default(),
+            version: Mutex::default(),
         }
     }
 
@@ -96,14 +104,71 @@ impl Clients {
         let Some(naming) = self.naming() else { return Vec::new() };
         match key.kind {
             Kind::Flux => gitops::needs(content, &naming),
-            Kind::Extension => Vec::new(),
+            Kind::Extension => extensions::needs(content, &naming),
         }
     }
 
     /// What the cache has for a document, as rendering takes it.
     fn supplies(&self, held: &Held) -> Supplies {
         let secrets = held.get(Supply::Secrets).map(Secrets::from_bytes).unwrap_or_default();
-        Supplies { naming: self.naming(), secrets: secrets.into_values(), chart: None }
+        Supplies {
+            naming: self.naming(),
+            versions: secrets.versions(),
+            secrets: secrets.into_values(),
+            chart: held.get(Supply::Chart).map(<[u8]>::to_vec),
+        }
+    }
+
+    /// What a document is to be in the cluster. The inner error is the document's own.
+    fn objects(
+        &self,
+        client: &k3s::Client,
+        key: &Key,
+        content: &[u8],
+        held: &Held,
+    ) -> Result<Result<Vec<Value>, Reason>, Outcome> {
+        let (served, supplies) = (client.served()?, self.supplies(held));
+        Ok(match key.kind {
+            Kind::Flux => gitops::render(content, &served, &supplies),
+            Kind::Extension => extensions::render(content, &served, &supplies, &self.site(client)?),
+        })
+    }
+
+    /// What the cluster makes of a document.
+    fn picture(
+        &self,
+        client: &k3s::Client,
+        key: &Key,
+        content: &[u8],
+        live: &[Value],
+    ) -> Result<Picture, Outcome> {
+        match key.kind {
+            Kind::Flux => Ok(gitops::picture(content, live)),
+            Kind::Extension => {
+                let job = client.job(extensions::NAMESPACE, &format!("helm-install-{}", key.name))?;
+                Ok(extensions::picture(live, &job))
+            }
+        }
+    }
+
+    /// Where the cluster is, as charts are told. From the API server's own word, and not from what its nodes say today:
+    /// another value is another release.
+    fn site(&self, client: &k3s::Client) -> Result<Site, Outcome> {
+        let Config { cluster, cloud, proxy, tls, .. } = &self.config;
+        let found = distribution::detect(&NodeTotals::default(), &client.version()?);
+        Ok(Site {
+            cloud: cloud.name.clone(),
+            cluster: cluster.id.to_string(),
+            region: cluster.location.clone(),
+            distribution: found.distribution.to_owned(),
+            infrastructure: found.infrastructure.to_owned(),
+            proxied: proxy.url.is_some() || proxy.url_file.is_some(),
+            custom_ca: tls.extra_ca_file.is_some(),
+        })
+    }
+
+    fn version(&self) -> MutexGuard<'_, String> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn identity(&self) -> Result<Arc<Identity>, Reason> {
@@ -118,6 +183,7 @@ impl Calls for Clients {
     fn observe(&self) -> Result<Facts, Outcome> {
         let client = self.cluster()?;
         let kubernetes_version = client.version()?;
+        self.version().clone_from(&kubernetes_version);
         let totals = client.nodes()?;
         Ok(Facts {
             kubernetes_version,
@@ -191,9 +257,13 @@ impl Calls for Clients {
     }
 
     fn needs(&self, key: &Key, content: &[u8]) -> Needs {
-        match self.secrets_of(key, content).is_empty() {
+        let secrets = match self.secrets_of(key, content).is_empty() {
             true => Needs::default(),
             false => Needs::default().and(Supply::Secrets),
+        };
+        match key.kind {
+            Kind::Flux => secrets,
+            Kind::Extension => secrets.and(Supply::Versions).and(Supply::Chart),
         }
     }
 
@@ -202,16 +272,41 @@ impl Calls for Clients {
         key: &Key,
         content: &[u8],
         supply: Supply,
-        held: Option<&[u8]>,
+        held: &Held,
         token: Option<&str>,
     ) -> Result<Fetched, Outcome> {
+        let nothing = Ok(Fetched::Kept { asked: false, trouble: None });
         match (supply, &self.config.desired.key_vault, token) {
             (Supply::Secrets, Some(url), Some(token)) => {
                 let make = || Ok(Vault::new(url, self.azure()?, self.clock.clone()));
                 let vault = self.vault.get_or(make).map_err(Outcome::Refused)?;
-                secrets::fetch(&self.secrets_of(key, content), held, |name| vault.get(name, token))
+                let has = held.get(Supply::Secrets);
+                secrets::fetch(&self.secrets_of(key, content), has, |name| vault.get(name, token))
             }
-            _ => Ok(Fetched::Kept { asked: false, trouble: None }),
+            (Supply::Versions, _, Some(token)) => {
+                let Ok(extension) = Extension::read(content) else { return nothing };
+                let (arm, id) = self.resource_manager()?;
+                let Extension { extension_type, train, .. } = &extension;
+                let listed = arm.extension_versions(&id, extension_type, train, token)?;
+                Ok(charts::versions(held.get(Supply::Versions), listed))
+            }
+            (Supply::Chart, ..) => {
+                let version = self.version().clone();
+                let found = distribution::detect(&NodeTotals::default(), &version);
+                let platform = Platform { version: &version, distribution: found.distribution };
+                charts::fetch(
+                    content,
+                    held,
+                    device::catalogue(&self.config.desired.catalogue),
+                    &platform,
+                    |location, digest| {
+                        let registry =
+                            self.registry.get_or(|| Ok(Registry::new(self.azure()?, self.clock.clone())));
+                        registry.map_err(Outcome::Refused)?.chart(location, digest, MOST_CHART)
+                    },
+                )
+            }
+            _ => nothing,
         }
     }
 
@@ -225,14 +320,7 @@ impl Calls for Clients {
         note: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
         let client = self.cluster()?;
-        let served = client.served()?;
-        let supplies = self.supplies(held);
-        let objects = match key.kind {
-            Kind::Flux => gitops::render(content, &served, &supplies),
-            Kind::Extension => Err(no_extensions()),
-        };
-        drop(supplies);
-        let mut objects = match objects {
+        let mut objects = match self.objects(&client, key, content, held)? {
             Ok(objects) => objects,
             Err(reason) => return Ok((Enforced::Failed(reason), noted.to_vec())),
         };
@@ -240,18 +328,23 @@ impl Calls for Clients {
         objects.iter_mut().for_each(supplies::wipe);
         let owned = owned?;
         let enforced = match refusal(&owned.refused) {
-            None => Enforced::Applied { digest, picture: gitops::picture(content, &owned.live) },
+            None => Enforced::Applied { digest, picture: self.picture(&client, key, content, &owned.live)? },
             Some(reason) => Enforced::Failed(reason),
         };
         Ok((enforced, owned.refs))
     }
 
     fn withdraw(&self, key: &Key, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
-        let left = self.cluster()?.withdraw(&key.to_string(), noted)?;
+        let client = self.cluster()?;
+        let left = client.withdraw(&key.to_string(), noted)?;
         let waits = |code: &str| [own::LEAVING, own::WAITS].contains(&code);
         Ok(match (left.iter().find(|(_, reason)| !waits(&reason.code)), left.first()) {
             (_, None) => Withdrawn::Gone,
             (Some((_, refused)), _) => Withdrawn::Failed(refused.clone()),
+            (None, Some(_)) if key.kind == Kind::Extension => {
+                let job = client.job(extensions::NAMESPACE, &format!("helm-delete-{}", key.name))?;
+                Withdrawn::Waiting(extensions::uninstalling(&key.name, &job))
+            }
             (None, Some((_, waiting))) => Withdrawn::Waiting(waiting.clone()),
         })
     }
@@ -264,10 +357,9 @@ impl Calls for Clients {
         noted: &[ObjectRef],
     ) -> Result<Result<Vec<ObjectDiff>, Reason>, Outcome> {
         let client = self.cluster()?;
-        let objects = match (content, key.kind) {
-            (None, _) => Ok(Vec::new()),
-            (Some(content), Kind::Flux) => gitops::render(content, &client.served()?, &self.supplies(held)),
-            (Some(_), Kind::Extension) => Err(no_extensions()),
+        let objects = match content {
+            None => Ok(Vec::new()),
+            Some(content) => self.objects(&client, key, content, held)?,
         };
         match objects {
             Ok(mut objects) => {
@@ -296,7 +388,7 @@ impl Calls for Clients {
             Endpoint::Arm => self.arm.forget(),
             Endpoint::Ingest => self.ingest.forget(),
             Endpoint::Vault => self.vault.forget(),
-            Endpoint::Registry => {}
+            Endpoint::Registry => self.registry.forget(),
             Endpoint::Releases => self.releases.forget(),
         }
         if endpoint != Endpoint::Kubernetes {
@@ -307,10 +399,6 @@ impl Calls for Clients {
 
 /// How long one document is compared; who asks is a person, and the call that is under way then has its own deadline.
 const DIFF_TIME: Duration = Duration::from_secs(20);
-
-fn no_extensions() -> Reason {
-    Reason::new("NotSupported", "this version of arclet installs no extensions")
-}
 
 /// The first refusal of an object, with the number of the others.
 fn refusal(refused: &[(ObjectRef, Reason)]) -> Option<Reason> {

@@ -26,6 +26,7 @@
 
 mod ack_log;
 mod calls;
+mod charts;
 mod clients;
 pub mod control;
 mod deliver;

@@ -167,6 +167,7 @@ fn reloader(
             ("[control]", next.control != current.control),
             ("[cluster] id", next.cluster.id != current.cluster.id),
             ("[desired] gitops", next.desired.gitops != current.desired.gitops),
+            ("[desired] extensions", next.desired.extensions != current.desired.extensions),
             ("[desired] key-vault", vault(&next) != vault(&current)),
         ];
         // What takes a restart stays as it runs, and is compared with that until then.
@@ -176,6 +177,7 @@ fn reloader(
             cluster: current.cluster.clone(),
             desired: config::Desired {
                 gitops: current.desired.gitops,
+                extensions: current.desired.extensions,
                 key_vault: current.desired.key_vault.clone(),
                 key_vault_prefix: current.desired.key_vault_prefix.clone(),
                 ..next.desired

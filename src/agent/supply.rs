@@ -14,6 +14,16 @@ use zeroize::Zeroizing;
 pub struct Held([Option<Zeroizing<Vec<u8>>>; Supply::ALL.len()]);
 
 impl Held {
+    /// With these.
+    #[cfg(test)]
+    pub fn with(supplies: &[(Supply, Option<&[u8]>)]) -> Held {
+        let mut held = Held::default();
+        for (supply, bytes) in supplies {
+            held.0[*supply as usize] = bytes.map(|bytes| Zeroizing::new(bytes.to_vec()));
+        }
+        held
+    }
+
     /// What it holds of one supply.
     pub fn get(&self, supply: Supply) -> Option<&[u8]> {
         self.0[supply as usize].as_ref().map(|bytes| bytes.as_slice())
@@ -49,16 +59,17 @@ impl Documents {
             Ok(None) => return Ok(Supplied::default()),
             Err(reason) => return Ok(trouble(reason)),
         };
-        let held = match self.held_of(key, supply) {
-            Ok(held) => held,
-            Err(reason) => {
+        let mut held = Held::default();
+        for one in [supply, Supply::Versions] {
+            match self.held_of(key, one) {
+                Ok(bytes) => held.0[one as usize] = bytes,
                 // What the cache cannot read it does not have.
-                log::warn!("desired state: the {} of {key} cannot be read: {reason}", supply.name());
-                None
+                Err(reason) => {
+                    log::warn!("desired state: the {} of {key} cannot be read: {reason}", one.name())
+                }
             }
-        };
-        let held = held.as_ref().map(|held| held.as_slice());
-        match world.supply(key, &content, supply, held, token)? {
+        }
+        match world.supply(key, &content, supply, &held, token)? {
             Fetched::New(bytes, why) => {
                 let secret = supply == Supply::Secrets;
                 match wait(self.store.doc_put(place(key, supply), bytes.to_vec(), secret)) {

@@ -139,7 +139,7 @@ impl Calls for World {
         _: &Key,
         _: &[u8],
         supply: Supply,
-        _: Option<&[u8]>,
+        _: &Held,
         _: Option<&str>,
     ) -> Result<Fetched, Outcome> {
         self.enter(supply.endpoint());

@@ -224,7 +224,12 @@ impl Arm {
     }
 
     /// All pages of a list.
-    fn list<T: DeserializeOwned>(&self, url: String, doing: &str, token: &str) -> Result<Vec<T>, Outcome> {
+    pub(super) fn list<T: DeserializeOwned>(
+        &self,
+        url: String,
+        doing: &str,
+        token: &str,
+    ) -> Result<Vec<T>, Outcome> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
         struct Page<T> {

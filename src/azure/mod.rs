@@ -10,6 +10,7 @@ pub mod cloud;
 mod cure;
 pub mod desired;
 pub mod error;
+mod extension_types;
 pub mod identity;
 pub mod ingest;
 pub mod lro;

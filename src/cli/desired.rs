@@ -60,7 +60,7 @@ pub(super) fn main(args: &mut Args) -> Result<Exit, Usage> {
     let socket = control(&config).socket;
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] | ["ls"] => list(&socket, output),
-        ["show", name] => show(&socket, output, name),
+        ["show", name] => whole(&socket, name).and_then(|name| show(&socket, output, name)),
         ["show"] => return Err(Usage("desired show: which document? arclet desired lists them".to_owned())),
         ["diff"] => return Ok(diff::main(&socket, output, None)),
         ["diff", name] => return Ok(diff::main(&socket, output, Some(name))),
@@ -94,8 +94,8 @@ fn list(socket: &Path, output: Output) -> Result<Exit, Reason> {
     Ok(if fine { Exit::Ok } else { Exit::Attention })
 }
 
-fn show(socket: &Path, output: Output, name: &str) -> Result<Exit, Reason> {
-    let document: DesiredDocument = get(socket, Get::Document(whole(name)))?;
+fn show(socket: &Path, output: Output, name: String) -> Result<Exit, Reason> {
+    let document: DesiredDocument = get(socket, Get::Document(name))?;
     match output {
         Output::Json => json(&document),
         Output::Text => say(&one(&document)),
@@ -103,9 +103,22 @@ fn show(socket: &Path, output: Output, name: &str) -> Result<Exit, Reason> {
     Ok(if document.status.reason.is_none() { Exit::Ok } else { Exit::Attention })
 }
 
-/// The name of a document as the agent knows it.
-fn whole(name: &str) -> String {
-    if name.contains('/') { name.to_owned() } else { format!("flux/{name}") }
+/// The name of a document as the agent knows it: of a short one, the only document that is called so.
+fn whole(socket: &Path, name: &str) -> Result<String, Reason> {
+    if name.contains('/') {
+        return Ok(name.to_owned());
+    }
+    let desired: Desired = get(socket, Get::Desired)?;
+    let called = |document: &&DocumentStatus| {
+        document.document.split_once('/').is_some_and(|(_, last)| last.eq_ignore_ascii_case(name))
+    };
+    let found: Vec<&str> = desired.documents.iter().filter(called).map(|d| d.document.as_str()).collect();
+    match found[..] {
+        [] => Ok(format!("flux/{name}")),
+        [one] => Ok(one.to_owned()),
+        _ => Err(Reason::new("NotOne", format!("{name} is the name of {}", found.join(" and ")))
+            .cure("say which: with its kind")),
+    }
 }
 
 fn refresh(socket: &Path) -> Result<Exit, Reason> {
@@ -116,7 +129,8 @@ fn refresh(socket: &Path) -> Result<Exit, Reason> {
 
 fn screen(desired: &Desired) -> String {
     if !desired.on {
-        return "Nothing is pulled: [desired] gitops is false in the configuration (arclet connect --gitops sets it).\n"
+        return "Nothing is pulled: [desired] gitops and extensions are false in the configuration (arclet connect \
+                --gitops, --extensions set them).\n"
             .to_owned();
     }
     let now = desired.time.as_str();

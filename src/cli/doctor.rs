@@ -17,11 +17,12 @@ use crate::azure::arm::Arm;
 use crate::azure::vault::{self, Vault};
 use crate::azure::{Cloud, Token};
 use crate::clock::Clock;
-use crate::config::{Config, CredentialFile, DEFAULT_PATH, Identity};
+use crate::config::{Config, CredentialFile, DEFAULT_PATH, Desired, Identity};
 use crate::core::{Outcome, Reason, Scope};
 use crate::device;
 use crate::http::Client;
 use crate::k3s::install::Scenario;
+use crate::scenario::extensions;
 use crate::status::Status;
 use crate::{azure, k3s};
 use serde::Serialize;
@@ -146,14 +147,21 @@ fn api_server(config: &Config, clock: &Clock, checks: &mut Checks) {
     if let Ok(me) = client.who_am_i() {
         checks.ok("account", me.username);
     }
-    let scenarios: &[Scenario] = match (config.desired.gitops, &config.desired.key_vault) {
-        (true, Some(_)) => &[Scenario::Gitops, Scenario::GitopsSecrets],
-        (true, None) => &[Scenario::Gitops],
-        (false, _) => &[],
-    };
-    checks.take("rights in the cluster", agent_may(&client, scenarios), |_| {
+    let Desired { gitops, extensions, key_vault, .. } = &config.desired;
+    let scenarios = Scenario::of(*gitops, *extensions, key_vault.is_some());
+    checks.take("rights in the cluster", agent_may(&client, &scenarios), |_| {
         "all that the service needs".to_owned()
     });
+    if *extensions {
+        checks.take("extensions", installs_charts(config, &client), Clone::clone);
+    }
+}
+
+/// Whether something installs charts, and which ones it may.
+fn installs_charts(config: &Config, client: &k3s::Client) -> Result<String, Reason> {
+    extensions::is_served(&client.served().map_err(reason_of)?)?;
+    let charts = device::catalogue(&config.desired.catalogue)?;
+    Ok(format!("k3s's helm-controller; {} charts in {}", charts.len(), config.desired.catalogue.display()))
 }
 
 fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/arclet/arclet.toml";
+/// The charts that extensions may be.
+pub const CATALOGUE: &str = "/etc/arclet/extensions.toml";
 /// Where the store is, unless the configuration says otherwise.
 pub const STATE_DIRECTORY: &str = "/var/lib/arclet";
 /// Where the agent is asked.
@@ -184,6 +186,10 @@ pub struct Report {
 pub struct Desired {
     /// fluxConfigurations.
     pub gitops: bool,
+    /// Extensions.
+    pub extensions: bool,
+    /// The charts that extensions may be.
+    pub catalogue: PathBuf,
     /// Between looks at Azure.
     pub pull_interval: Duration,
     /// Between looks at what is enforced.
@@ -197,7 +203,7 @@ pub struct Desired {
 impl Desired {
     /// Which documents are wanted.
     pub fn kinds(&self) -> Kinds {
-        let on = [(self.gitops, document::Kind::Flux)];
+        let on = [(self.gitops, document::Kind::Flux), (self.extensions, document::Kind::Extension)];
         on.into_iter().filter(|(on, _)| *on).fold(Kinds::default(), |kinds, (_, kind)| kinds.and(kind))
     }
 }
@@ -488,6 +494,8 @@ fn desired(mut section: Section<'_, '_>, profile: Profile) -> Desired {
     let bounds = || Duration::from_millis(10)..=Duration::from_secs(7 * 86_400);
     Desired {
         gitops: section.switch("gitops").unwrap_or(false),
+        extensions: section.switch("extensions").unwrap_or(false),
+        catalogue: section.path("catalogue").unwrap_or_else(|| CATALOGUE.into()),
         pull_interval: section.duration("pull-interval", bounds()).unwrap_or(default.pull_interval),
         enforce_interval: section.duration("enforce-interval", bounds()).unwrap_or(default.enforce_interval),
         key_vault: section.parsed("key-vault", https),

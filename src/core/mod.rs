@@ -25,6 +25,7 @@ pub mod desired;
 pub mod difference;
 pub mod document;
 mod drain;
+pub mod job;
 pub mod lease;
 pub mod link;
 mod outbox;

@@ -411,7 +411,8 @@ pub struct DesiredView {
 pub struct DocumentView {
     /// Which.
     pub key: Key,
-    /// `stored`, `applied`, `verified`, `failed`, `withdrawing`, `withdrawn`, `orphan`.
+    /// `stored`, `applied`, `verified`, `failed`, `withdrawing`, `withdrawn`, `orphan`; of an extension `pending`, `installing`,
+    /// `succeeded`, `failed` instead of the first four.
     pub state: &'static str,
     /// Of what is wanted.
     pub digest: Digest,

@@ -1,6 +1,7 @@
 //! Requests and replies as plain values.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 use ureq::http;
 
@@ -122,4 +123,17 @@ impl Response {
 pub(super) fn date_ms(text: &str) -> Option<i64> {
     let time = httpdate::parse_http_date(text).ok()?;
     i64::try_from(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+/// Text as a part of a path or query: all but the unreserved characters of RFC 3986 are escaped.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            // Writing to a String cannot fail.
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+    out
 }

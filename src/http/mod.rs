@@ -17,7 +17,7 @@ mod tests;
 mod tls;
 
 pub use failure::Failure;
-pub use message::{Request, Response};
+pub use message::{Request, Response, escaped};
 pub use proxy::{Proxy, is_loopback};
 pub use stream::Take;
 pub use tls::{ClientCertificate, Roots, TlsFault};

@@ -8,6 +8,7 @@
 use super::apply::Deleted;
 use super::client::Client;
 use super::connection::{Connection, Identity};
+use super::own::KEEP;
 use super::reply;
 use super::resource::Resource;
 use super::yaml;
@@ -43,17 +44,30 @@ pub enum Scenario {
     Gitops,
     /// Secrets that the sources of Flux read.
     GitopsSecrets,
+    /// HelmCharts of k3s, in a namespace of arclet's own.
+    Extensions,
 }
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Scenario; 2] = [Scenario::Gitops, Scenario::GitopsSecrets];
+    pub const ALL: [Scenario; 3] = [Scenario::Gitops, Scenario::GitopsSecrets, Scenario::Extensions];
+
+    /// Those that a configuration needs: with fluxConfigurations, with extensions, with a Key Vault.
+    pub fn of(gitops: bool, extensions: bool, vault: bool) -> Vec<Scenario> {
+        let needed = [
+            (gitops, Scenario::Gitops),
+            (gitops && vault, Scenario::GitopsSecrets),
+            (extensions, Scenario::Extensions),
+        ];
+        needed.into_iter().filter(|(is, _)| *is).map(|(_, scenario)| scenario).collect()
+    }
 
     /// The value of [`SCENARIO_LABEL`].
     pub const fn name(self) -> &'static str {
         match self {
             Scenario::Gitops => "gitops",
             Scenario::GitopsSecrets => "gitops-secrets",
+            Scenario::Extensions => "extensions",
         }
     }
 
@@ -64,6 +78,7 @@ impl Scenario {
             Scenario::GitopsSecrets => {
                 "arclet connect --gitops --key-vault URL (or kubectl apply of that role and its binding)"
             }
+            Scenario::Extensions => "arclet connect --extensions",
         }
     }
 }
@@ -124,6 +139,10 @@ pub fn objects(scenarios: &[Scenario]) -> Result<Vec<Value>, Reason> {
         of.is_none_or(|of| scenarios.iter().any(|scenario| scenario.name() == of))
     });
     Ok(objects)
+}
+
+fn is_kept(object: &Value) -> bool {
+    object.pointer("/metadata/annotations").and_then(|all| all.get(KEEP)).is_some_and(|keep| keep == "true")
 }
 
 fn scenario_of(object: &Value) -> Option<&str> {
@@ -256,6 +275,10 @@ pub fn limited(administrator: &Connection, token: Zeroizing<String>) -> Connecti
 pub fn remove_all(client: &Client) -> Result<Vec<(String, Deleted)>, Outcome> {
     let mut removed = Vec::new();
     for step in plan(client, &Scenario::ALL)?.iter().rev() {
+        // What is in it would go with it, and leave its traces all over the cluster.
+        if is_kept(&step.object) {
+            continue;
+        }
         let outcome = match step.state {
             State::Missing if scenario_of(&step.object).is_some() => continue,
             State::Missing => Deleted::NotThere,

@@ -10,6 +10,7 @@ pub mod client;
 pub mod connection;
 pub mod discovery;
 pub mod distribution;
+mod helm;
 pub mod install;
 pub mod kubeconfig;
 pub mod lease;

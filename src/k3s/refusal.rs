@@ -14,7 +14,7 @@ const ADMISSION: &str = "denied the request";
 /// The next step after a 403. `call` is the method and path that were refused.
 pub(super) fn cure(call: &str, message: &str) -> String {
     if message.contains(ESCALATION) {
-        let who = holder(&["bind"], "rbac.authorization.k8s.io", "clusterroles");
+        let who = holder(&["bind"], "rbac.authorization.k8s.io", "clusterroles", None);
         return format!(
             "Kubernetes lets nobody give away rights that they do not have themselves, unless they may `bind` that role: {who}. arclet gives \
              away the ClusterRole admin and no other; arclet connect itself needs an administrator of the cluster"
@@ -24,16 +24,23 @@ pub(super) fn cure(call: &str, message: &str) -> String {
         return "a policy of the cluster refuses it: change what is wanted, or the policy".to_owned();
     }
     match asked(call) {
-        Some((verbs, group, resource)) => holder(verbs, group, resource),
+        Some((verbs, group, resource, namespace)) => holder(verbs, group, resource, namespace),
         None => NOBODYS.to_owned(),
     }
 }
 
 /// Which of arclet's roles has the right, and how it is granted.
-fn holder(verbs: &[&str], group: &str, resource: &str) -> String {
+fn holder(verbs: &[&str], group: &str, resource: &str, namespace: Option<&str>) -> String {
     // The file is part of the program, and a test reads it.
     let objects = install::objects(&Scenario::ALL).unwrap_or_default();
-    let roles = objects.iter().filter(|object| grants(object, verbs, group, resource));
+    // A role of a namespace counts there, and there it is the one that was meant.
+    let home = |object: &&Value| object.pointer("/metadata/namespace").and_then(Value::as_str) == namespace;
+    let granting = || objects.iter().filter(|object| grants(object, verbs, group, resource));
+    let meant: Vec<&Value> = match namespace.and(granting().find(home)) {
+        Some(role) => vec![role],
+        None => granting().filter(|role| role.pointer("/metadata/namespace").is_none()).collect(),
+    };
+    let roles = meant.into_iter();
     let mut texts = roles.filter_map(|role| {
         let name = role.pointer("/metadata/name")?.as_str()?;
         let scenario = role.pointer("/metadata/labels").and_then(|labels| labels.get(SCENARIO_LABEL));
@@ -59,8 +66,11 @@ fn grants(role: &Value, verbs: &[&str], group: &str, resource: &str) -> bool {
     rules.any(|rule| has(rule, "verbs", verbs))
 }
 
-/// Verbs, group and resource of `PATCH /apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME`.
-fn asked(call: &str) -> Option<(&'static [&'static str], &str, &str)> {
+/// What was asked for: verbs, group, resource and namespace.
+type Asked<'a> = (&'static [&'static str], &'a str, &'a str, Option<&'a str>);
+
+/// Reads `PATCH /apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME`.
+fn asked(call: &str) -> Option<Asked<'_>> {
     let (method, path) = call.split_once(' ')?;
     let verbs: &[&str] = match method {
         "GET" => &["get", "list"],
@@ -78,7 +88,8 @@ fn asked(call: &str) -> Option<(&'static [&'static str], &str, &str)> {
     };
     let rest: Vec<&str> = parts.skip(1).collect();
     match rest.as_slice() {
-        ["namespaces", _, resource, ..] | [resource, ..] => Some((verbs, group, resource)),
+        ["namespaces", namespace, resource, ..] => Some((verbs, group, resource, Some(namespace))),
+        [resource, ..] => Some((verbs, group, resource, None)),
         [] => None,
     }
 }
@@ -99,6 +110,16 @@ mod tests {
             ("GET /apis/apps/v1/deployments", "arclet-gitops ", "arclet connect --gitops "),
             ("PATCH /api/v1/namespaces/fleet?force=true", "arclet-gitops ", "arclet connect --gitops "),
             ("GET /api/v1/namespaces/fleet/secrets/a", "arclet-gitops-secrets ", "--key-vault"),
+            (
+                "PATCH /apis/helm.cattle.io/v1/namespaces/arclet-extensions/helmcharts/mon",
+                "arclet-extensions ",
+                "arclet connect --extensions ",
+            ),
+            (
+                "GET /api/v1/namespaces/arclet-extensions/secrets/mon-0011223344",
+                "arclet-extensions ",
+                "arclet connect --extensions ",
+            ),
             (
                 "PATCH /apis/kustomize.toolkit.fluxcd.io/v1/namespaces/fleet/kustomizations/a",
                 "arclet-gitops ",

@@ -3,7 +3,7 @@
 //! The few kinds that arclet itself makes are constants: they need no discovery, which an unprivileged token may not be
 //! able to do and which costs a call.
 
-use std::fmt::Write;
+pub(super) use crate::http::escaped;
 
 /// A kind of object: where its collection is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +21,15 @@ pub struct Resource {
 }
 
 /// Kinds that need no discovery: group, version, kind, plural, namespaced.
-const KNOWN: [(&str, &str, &str, &str, bool); 11] = [
+const KNOWN: [(&str, &str, &str, &str, bool); 13] = [
     ("", "v1", "Namespace", "namespaces", false),
     ("", "v1", "Node", "nodes", false),
+    ("", "v1", "Pod", "pods", true),
     ("", "v1", "ConfigMap", "configmaps", true),
     ("", "v1", "Secret", "secrets", true),
     ("", "v1", "ServiceAccount", "serviceaccounts", true),
     ("apps", "v1", "Deployment", "deployments", true),
+    ("batch", "v1", "Job", "jobs", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false),
     ("rbac.authorization.k8s.io", "v1", "Role", "roles", true),
@@ -75,19 +77,6 @@ impl Resource {
 /// Group and version of an `apiVersion`.
 pub(super) fn split(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
-}
-
-/// Text as a part of a path or query: all but the unreserved characters of RFC 3986 are escaped.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
-            // Writing to a String cannot fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ pub struct Supplies {
     pub naming: Option<Naming>,
     /// The last good values, by their names in the vault.
     pub secrets: BTreeMap<String, Zeroizing<String>>,
-    /// The chart of an extension.
+    /// Which version of each secret that is.
+    pub versions: BTreeMap<String, String>,
+    /// The chart of an extension, as the cache keeps it.
     pub chart: Option<Vec<u8>>,
 }
 
@@ -92,6 +94,11 @@ impl Secrets {
         let before = self.0.len();
         self.0.retain(|name, _| names.iter().any(|wanted| &wanted.vault_name == name));
         self.0.len() != before
+    }
+
+    /// The version of each.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        self.0.iter().map(|(name, kept)| (name.clone(), kept.version.clone())).collect()
     }
 
     /// The values, for rendering.

@@ -43,6 +43,44 @@ fn objects(namespace: &str) -> Vec<Value> {
     ]
 }
 
+#[test]
+fn the_role_of_extensions_ends_at_its_namespace_which_outlives_disconnect() {
+    let _alone = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
+    on_each_server("extensions", |rig| {
+        install::remove_all(&rig.client).unwrap();
+        let agent = agent(rig, &[Scenario::Extensions]);
+        let own = Some("arclet-extensions");
+        for (verb, group, resource) in [
+            ("patch", "helm.cattle.io", "helmcharts"),
+            ("delete", "helm.cattle.io", "helmcharts"),
+            ("create", "", "secrets"),
+            ("get", "batch", "jobs"),
+            ("list", "", "pods"),
+            ("get", "", "pods/log"),
+            ("list", "", "events"),
+        ] {
+            eventually(resource, || agent.can_i(verb, group, resource, own, None) == Ok(true));
+            let elsewhere = agent.can_i(verb, group, resource, Some(&rig.namespace), None);
+            assert_eq!(elsewhere, Ok(false), "{verb} {resource} elsewhere");
+        }
+        assert_eq!(agent.can_i("list", "", "secrets", own, None), Ok(false));
+        // What a Job says is read with these rights, and so is that there is none.
+        let view = agent.job("arclet-extensions", "helm-install-none").unwrap();
+        assert!(view.job.is_none() && view.refused.is_none());
+        let refused = agent.job(&rig.namespace, "helm-install-none").unwrap().refused.expect("a refusal");
+        assert_eq!(refused.code, code::FORBIDDEN);
+
+        install::remove_all(&rig.client).unwrap();
+        let namespaces = Resource::known("v1", "Namespace").unwrap();
+        let left =
+            rig.client.get(&namespaces, None, "arclet-extensions").unwrap().expect("the namespace stays");
+        assert!(left["metadata"]["deletionTimestamp"].is_null());
+        eventually("the end of the role", || {
+            agent.can_i("patch", "helm.cattle.io", "helmcharts", own, None) != Ok(true)
+        });
+    });
+}
+
 fn enforce(agent: &Client, objects: &[Value]) -> Owned {
     agent.enforce("flux/roles", objects, &[], &mut |_| Ok(())).unwrap()
 }

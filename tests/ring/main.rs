@@ -9,6 +9,7 @@
 mod arrivals;
 mod desired;
 mod diff;
+mod extensions;
 mod faults;
 mod flux;
 mod kills;

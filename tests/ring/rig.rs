@@ -35,6 +35,7 @@ pub struct Setup {
     pub level: &'static str,
     /// Which of Flux's kinds the cluster has.
     pub flux: k3s_standin::Flux,
+    pub helm: bool,
 }
 
 impl Default for Setup {
@@ -48,6 +49,7 @@ impl Default for Setup {
             upgrade: String::new(),
             level: "debug",
             flux: k3s_standin::Flux::Absent,
+            helm: false,
         }
     }
 }
@@ -79,6 +81,7 @@ impl Rig {
             nodes: setup.nodes,
             cpus: 4,
             flux: setup.flux,
+            helm: setup.helm,
             ..k3s_standin::Options::default()
         };
         let k3s = ApiServer::start(nodes).expect("the API server starts");
@@ -144,7 +147,11 @@ level = "{level}"
             kubeconfig = path("kubeconfig"),
             retry = self.setup.retry,
             level = self.setup.level,
-            desired = self.setup.desired.replace("{vault}", &self.azure.vault_url()),
+            desired = self
+                .setup
+                .desired
+                .replace("{vault}", &self.azure.vault_url())
+                .replace("{catalogue}", &path("extensions.toml")),
             upgrade = self.setup.upgrade.replace("{feed}", &self.azure.repository("arclet")),
             store = path("store"),
             ca = path("ca.pem"),

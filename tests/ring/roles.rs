@@ -14,13 +14,15 @@ const RBAC: &str = "rbac.authorization.k8s.io/v1";
 /// A configuration that needs no Secret, and one that brings a CA for its server, which Flux reads from one.
 const PLAIN: &str = "flux/plain";
 const WITH_CA: &str = "flux/with-ca";
+const EXTENSION: &str = "extension/mon";
 
 /// The cluster with an agent that is what `arclet connect` makes of it, and its administrator.
 fn rig() -> (Rig, Client) {
     let rig = Rig::new(Setup {
         report: crate::rig::report("100ms", "50ms", "24h"),
-        desired: "gitops = true\npull-interval = \"50ms\"\nenforce-interval = \"50ms\"",
+        desired: "gitops = true\nextensions = true\ncatalogue = \"{catalogue}\"\npull-interval = \"50ms\"\nenforce-interval = \"50ms\"",
         flux: Flux::Stable,
+        helm: true,
         ..Setup::default()
     });
     let path = rig.path("kubeconfig");
@@ -38,6 +40,13 @@ fn rig() -> (Rig, Client) {
         });
         rig.azure.put_flux(&cluster_id("k3s-1"), name.trim_start_matches("flux/"), properties);
     }
+    let digest = rig.azure.push_chart("charts/mon", "1.0.0", b"chart");
+    let chart = format!(
+        "[[chart]]\ntype = \"a.b\"\nversion = \"1.0.0\"\nchart = \"{}:1.0.0\"\ndigest = \"{digest}\"\n",
+        rig.azure.repository("charts/mon")
+    );
+    std::fs::write(rig.path("extensions.toml"), chart).expect("a catalogue");
+    rig.azure.put_extension(&cluster_id("k3s-1"), "mon", json!({"extensionType": "a.b"}));
     (rig, client)
 }
 
@@ -48,7 +57,13 @@ fn grant(administrator: &Client) {
 /// The bindings of all roles.
 fn bindings() -> Vec<String> {
     let objects = install::objects(&Scenario::ALL).expect("the file");
-    let bindings = objects.iter().filter(|object| object["kind"] == "ClusterRoleBinding");
+    let of_scenario = |object: &Value| !object["metadata"]["labels"][install::SCENARIO_LABEL].is_null();
+    let bindings = objects.iter().filter(|object| match object["kind"].as_str() {
+        Some("ClusterRoleBinding") => true,
+        // The Lease's role is tested beside the Lease.
+        Some("RoleBinding") => of_scenario(object),
+        _ => false,
+    });
     bindings.map(|binding| binding["metadata"]["name"].as_str().expect("a name").to_owned()).collect()
 }
 
@@ -75,6 +90,7 @@ fn names(reason: &Reason, role: &str) -> bool {
         "arclet-metadata" => "arclet connect grants it",
         "arclet-gitops" => "arclet connect --gitops grants it",
         "arclet-gitops-secrets" => "arclet connect --gitops --key-vault",
+        "arclet-extensions" => "arclet connect --extensions grants it",
         other => panic!("{other} has no test of what happens without it"),
     };
     reason.code == "Forbidden"
@@ -102,7 +118,11 @@ fn flux(status: &Status, role: Option<&str>) -> bool {
 fn without_a_role_what_needs_it_names_it_and_its_cure_and_the_others_go_on() {
     for role in bindings() {
         let (rig, administrator) = rig();
-        assert!(rig.k3s.delete((RBAC, "ClusterRoleBinding", "", &role)), "{role}");
+        let there = match role.as_str() {
+            "arclet-extensions" => rig.k3s.delete((RBAC, "RoleBinding", &role, &role)),
+            _ => rig.k3s.delete((RBAC, "ClusterRoleBinding", "", &role)),
+        };
+        assert!(there, "{role}");
         let mut agent = rig.start();
         let seen = |status: &Status| status.cluster_facts.is_some();
         match role.as_str() {
@@ -117,29 +137,40 @@ fn without_a_role_what_needs_it_names_it_and_its_cure_and_the_others_go_on() {
                 agent.wait("Flux that may not be seen", |status| flux(status, Some(&role)) && seen(status));
                 failed(&agent, PLAIN, &role);
                 failed(&agent, WITH_CA, &role);
-                agent.wait("both in the status", |s| s.desired.as_ref().is_some_and(|d| d.failed == 2));
+                agent.wait("both in the status", |s| s.desired.as_ref().is_some_and(|d| d.failed >= 2));
             }
             "arclet-gitops-secrets" => {
                 enforced(&agent, PLAIN);
                 failed(&agent, WITH_CA, &role);
                 agent.wait("the rest", |status| flux(status, None) && seen(status));
             }
+            "arclet-extensions" => {
+                enforced(&agent, PLAIN);
+                enforced(&agent, WITH_CA);
+                failed(&agent, EXTENSION, &role);
+            }
             other => panic!("{other} has no test of what happens without it"),
         }
         // Azure hears of it all the same: heartbeats, and why a document is not enforced.
         eventually("a heartbeat", || (!rig.arrived("heartbeat").is_empty()).then_some(()));
-        if role != "arclet-metadata" {
+        let name = match role.as_str() {
+            "arclet-metadata" => None,
+            "arclet-extensions" => Some(("extension", "mon")),
+            _ => Some(("flux", "with-ca")),
+        };
+        if let Some((kind, name)) = name {
             eventually("the row", || {
-                let rows = rig.arrived("flux");
-                rows.iter()
-                    .any(|a| a.row["Reason"] == "Forbidden" && a.row["Name"] == "with-ca")
-                    .then_some(())
+                let rows = rig.arrived(kind);
+                rows.iter().any(|a| a.row["Reason"] == "Forbidden" && a.row["Name"] == name).then_some(())
             });
         }
         // And the cure cures, without a restart.
         grant(&administrator);
         enforced(&agent, PLAIN);
         enforced(&agent, WITH_CA);
+        eventually("the extension's HelmChart", || {
+            rig.k3s.object(("helm.cattle.io/v1", "HelmChart", "arclet-extensions", "mon")).map(|_| ())
+        });
         agent.wait("no trouble left", |status| {
             seen(status) && flux(status, None) && !status.conditions.iter().any(|c| names(&c.reason, &role))
         });

@@ -11,10 +11,17 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// Members of `properties` that Azure alone writes, or that never come back (`configurationProtectedSettings`).
-const READ_ONLY: [&str; 10] = [
+const READ_ONLY: [&str; 17] = [
     "complianceState",
     "configurationProtectedSettings",
+    "currentVersion",
+    "customLocationSettings",
+    "errorInfo",
     "errorMessage",
+    "extensionState",
+    "installState",
+    "isSystemExtension",
+    "packageUri",
     "provisioningState",
     "repositoryPublicKey",
     "sourceSyncedCommitId",

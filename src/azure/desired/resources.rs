@@ -2,7 +2,7 @@
 //!
 //! A listing decides about deletion, so it is believed only when all of it is in ARM's form: each page a 200 with an array,
 //! each item a child of this very cluster, each next page on ARM's own host. Anything else is an error, never a shorter list.
-//! Wire facts: Microsoft.KubernetesConfiguration 2025-04-01.
+//! Wire facts: Microsoft.KubernetesConfiguration, fluxConfigurations and extensions.
 
 use super::page::{self, Item};
 use super::{Fetched, Source, canonical};
@@ -14,7 +14,6 @@ use crate::core::{Outcome, Reason};
 use crate::http::{Response, http::Method};
 use std::collections::BTreeSet;
 
-const VERSION: &str = "2025-04-01";
 const LISTING: &str = "listing the cluster's configurations";
 const READING: &str = "reading a configuration";
 /// Bytes of one page. It is read document by document.
@@ -68,7 +67,7 @@ impl Arm {
             return Err(Outcome::Refused(Reason::new("BadResourceId", text)));
         }
         let id = format!("{}/{}", collection(cluster, key.kind), key.name);
-        let url = self.url(&id, VERSION);
+        let url = self.url(&id, version(key.kind));
         let response = self.send(self.request(Method::GET, &url, token).max_body(MOST_PAGE))?;
         let absent = is_absent(&response, "ResourceNotFound");
         // What holds it may be what is gone: the parent's own answer tells.
@@ -105,7 +104,7 @@ impl Arm {
         take: &mut dyn FnMut(Fetched),
     ) -> Result<usize, Outcome> {
         let collection = collection(cluster, kind);
-        let (mut count, mut next, mut seen) = (0, self.url(&collection, VERSION), BTreeSet::new());
+        let (mut count, mut next, mut seen) = (0, self.url(&collection, version(kind)), BTreeSet::new());
         for number in 1..=MOST_PAGES {
             if !seen.insert(Digest::of(next.as_bytes())) {
                 return Err(bad(number, "is one that has been read already: the list has no end"));
@@ -134,6 +133,14 @@ impl Arm {
             };
         }
         Err(bad(MOST_PAGES, "is not the last: the list has no end"))
+    }
+}
+
+/// The api-version of a kind: the newest stable one of each.
+const fn version(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Flux => "2025-04-01",
+        Kind::Extension => "2025-03-01",
     }
 }
 

@@ -1,6 +1,5 @@
 //! An image manifest (OCI image specification 1.1, Docker schema 2) as far as it says where the bytes are.
 
-use super::reference::digest;
 use crate::core::document::Digest;
 use serde_json::Value;
 
@@ -69,7 +68,7 @@ impl Manifest {
 fn descriptor(value: &Value) -> Option<Descriptor> {
     Some(Descriptor {
         media_type: value.get("mediaType")?.as_str()?.to_owned(),
-        digest: digest(value.get("digest")?.as_str()?)?,
+        digest: Digest::parse(value.get("digest")?.as_str()?)?,
         size: value.get("size")?.as_u64()?,
     })
 }

@@ -11,7 +11,7 @@ mod reference;
 mod token;
 
 pub use manifest::{Descriptor, Manifest};
-pub use reference::{Reference, Repository, Which, digest};
+pub use reference::{Reference, Repository, Which};
 
 use super::error;
 use crate::clock::Clock;
@@ -151,7 +151,7 @@ impl Registry {
         }
         let found = Digest::of(&response.body);
         let said = response.header("docker-content-digest").filter(|said| said.starts_with("sha256:"));
-        for wanted in [said.and_then(digest), reference.which.digest()].into_iter().flatten() {
+        for wanted in [said.and_then(Digest::parse), reference.which.digest()].into_iter().flatten() {
             same(&what, &wanted, &found)?;
         }
         let unusable = |why: &str| {

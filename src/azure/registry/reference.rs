@@ -127,7 +127,7 @@ impl Reference {
         let repository = Repository::parse(&format!("{path}{last}"))?;
         let tagged = tag.map(|tag| repository.tagged(tag)).transpose()?;
         match (hash, tagged) {
-            (Some(hash), _) => match digest(hash) {
+            (Some(hash), _) => match Digest::parse(hash) {
                 Some(digest) => Ok(Reference { repository, which: Which::Digest(digest) }),
                 None => Err(Reason::new(
                     "BadReference",
@@ -142,18 +142,6 @@ impl Reference {
             }
         }
     }
-}
-
-/// Reads `sha256:` and 64 hexadecimal digits in lower case.
-pub fn digest(text: &str) -> Option<Digest> {
-    let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64)?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let plain = pair.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
-        let pair = std::str::from_utf8(pair).ok().filter(|_| plain)?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(Digest(bytes))
 }
 
 impl std::fmt::Display for Repository {
@@ -198,7 +186,7 @@ mod tests {
             assert_eq!(Reference::parse(&text).unwrap().to_string(), text);
         }
         let both = Reference::parse(&format!("oci://h:1/a:1.0@sha256:{HEX}")).unwrap();
-        assert_eq!(both.which, Which::Digest(digest(&format!("sha256:{HEX}")).unwrap()));
+        assert_eq!(both.which, Which::Digest(Digest::parse(&format!("sha256:{HEX}")).unwrap()));
         assert_eq!((both.repository.host(), both.repository.scope()), ("h:1", "repository:a:pull".into()));
     }
 

@@ -4,6 +4,7 @@
 
 mod arm;
 mod desired;
+mod extension_types;
 mod identity;
 mod ingest;
 mod registry;

@@ -1,7 +1,7 @@
 //! Registries: what is a thing's own trouble and what is the link's, whom a token is shown to, and that bytes count.
 
 use super::{PORTAL, client, kind, reason};
-use crate::azure::registry::{CHART, Judged, Reference, Registry, Repository, Which, code, digest};
+use crate::azure::registry::{CHART, Judged, Reference, Registry, Repository, Which, code};
 use crate::clock::Clock;
 use crate::core::document::Digest;
 use crate::core::{Outcome, Reason};
@@ -355,10 +355,10 @@ fn a_chart_may_also_be_a_plain_file() {
 #[test]
 fn digests_are_read_in_lower_case_only() {
     let text = format!("sha256:{}", Digest::of(b"{}"));
-    assert_eq!(digest(&text), Some(Digest::of(b"{}")));
+    assert_eq!(Digest::parse(&text), Some(Digest::of(b"{}")));
     for wrong in
         [text.to_uppercase(), text[..70].to_owned(), format!("{text}0"), text.replace("sha256", "sha512")]
     {
-        assert_eq!(digest(&wrong), None, "{wrong}");
+        assert_eq!(Digest::parse(&wrong), None, "{wrong}");
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn check(options: &Options, clock: &Clock, checks: &mut Checks) -> Op
             return None;
         }
     };
-    let wanted = options.scenarios();
+    let wanted = &options.scenarios();
     let may = if own { agent_may(&client, wanted) } else { administrator_may(&client, wanted) };
     checks.take("rights in the cluster", may, |number| count(*number, "right"))?;
     let missing = if own { Vec::new() } else { objects(&client, wanted, checks)? };
@@ -160,6 +160,6 @@ fn ask(
     Err(Reason::new("MissingRight", format!("this account may not {verb} {resource}{group} in the cluster"))
         .cure(
             "arclet connect, as an administrator of the cluster (k3s: /etc/rancher/k3s/k3s.yaml), sets the roles right, \
-             with --gitops also those of GitOps",
+             with --gitops and --extensions also theirs",
         ))
 }

@@ -44,8 +44,11 @@ Where records go (outputs of the template in config/azure):
 What it may do beside reporting:
       --gitops                  pull the cluster's fluxConfigurations and enforce them. Grants the agent's account roles for it
                                 that are close to those of an administrator: docs/security.md says what they allow
-      --key-vault URL           with --gitops: the Key Vault that has the secrets of its configurations. Grants the agent's
-                                account the role to write them into the cluster
+      --extensions              pull the cluster's extensions and have k3s's helm-controller install them, as far as
+                                extensions.toml beside the configuration names their charts. Grants a role that comes to
+                                an administrator's
+      --key-vault URL           with one of these: the Key Vault that has their secrets. Grants the agent's account the role
+                                to write those of configurations into the cluster
 
 Ways:
       --kubeconfig FILE         [KUBECONFIG, k3s's own, those of other distributions, ~/.kube/config]
@@ -89,6 +92,7 @@ pub(in crate::cli) struct Options {
     pub(super) state_dir: PathBuf,
     pub(super) unit_dir: PathBuf,
     pub(super) gitops: bool,
+    pub(super) extensions: bool,
     pub(super) key_vault: Option<String>,
     pub(super) adopt: bool,
     pub(super) dry_run: bool,
@@ -171,12 +175,8 @@ impl std::fmt::Debug for WayOptions {
 
 impl Options {
     /// What arclet is to be allowed beside reporting.
-    pub(super) fn scenarios(&self) -> &'static [Scenario] {
-        match (self.gitops, &self.key_vault) {
-            (true, Some(_)) => &[Scenario::Gitops, Scenario::GitopsSecrets],
-            (true, None) => &[Scenario::Gitops],
-            (false, _) => &[],
-        }
+    pub(super) fn scenarios(&self) -> Vec<Scenario> {
+        Scenario::of(self.gitops, self.extensions, self.key_vault.is_some())
     }
 
     /// Reads the command line; `None` when it asked for help. `environment` looks variables up.
@@ -231,6 +231,7 @@ impl Options {
                 "state-dir" => options.state_dir = args.path()?,
                 "unit-dir" => options.unit_dir = args.path()?,
                 "gitops" => options.gitops = true,
+                "extensions" => options.extensions = true,
                 "key-vault" => options.key_vault = Some(args.value()?),
                 "adopt" => options.adopt = true,
                 "dry-run" => options.dry_run = true,
@@ -276,8 +277,10 @@ impl Options {
     fn complete(&self) -> Result<(), Usage> {
         let missing = |what: &str| Err(Usage(what.to_owned()));
         match &self.key_vault {
-            Some(_) if !self.gitops => {
-                return missing("--key-vault is for the secrets of configurations: give --gitops too");
+            Some(_) if !self.gitops && !self.extensions => {
+                return missing(
+                    "--key-vault is for the secrets of configurations and extensions: give --gitops or --extensions too",
+                );
             }
             Some(url) if !url.starts_with("https://") => {
                 return missing("--key-vault: an address such as https://edge-kv.vault.azure.net");
@@ -363,7 +366,7 @@ mod tests {
             (format!("{ID} {WHO} {DCR} --name x"), "say the same thing"),
             (format!("{ID} {WHO} {DCR} --dcr-resource-id x"), "alone"),
             (format!("{ID} {WHO} {DCR} --tag Arclet-x=1"), "service's own"),
-            (format!("{ID} {WHO} {DCR} --key-vault https://kv.example"), "--gitops too"),
+            (format!("{ID} {WHO} {DCR} --key-vault https://kv.example"), "--gitops or --extensions too"),
             (format!("{ID} {WHO} {DCR} --gitops --key-vault kv"), "https://"),
             (format!("{ID} {WHO} {DCR} --nonsense"), "no such option here: --nonsense"),
         ] {

@@ -73,9 +73,16 @@ pub(super) fn render(options: &Options, looked: &Looked) -> String {
     );
     section("ingest", &[("endpoint", Some(quoted(&looked.endpoint))), ("dcr", Some(quoted(&looked.dcr)))]);
     section("kubernetes", &[("kubeconfig", Some(path(&kept.join("kubeconfig"))))]);
+    let catalogue = options.config_dir.join("extensions.toml");
+    let catalogue = Some(path(&catalogue)).filter(|_| catalogue != Path::new(crate::config::CATALOGUE));
     section(
         "desired",
-        &[("gitops", options.gitops.then(|| "true".to_owned())), ("key-vault", text(&options.key_vault))],
+        &[
+            ("gitops", options.gitops.then(|| "true".to_owned())),
+            ("extensions", options.extensions.then(|| "true".to_owned())),
+            ("catalogue", catalogue.filter(|_| options.extensions)),
+            ("key-vault", text(&options.key_vault)),
+        ],
     );
     let moved = Some(path(&options.state_dir))
         .filter(|_| options.state_dir != Path::new(crate::config::STATE_DIRECTORY));

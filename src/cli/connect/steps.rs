@@ -161,7 +161,7 @@ fn in_cluster(ready: &Ready<'_>, journal: &mut Journal, done: &mut Checks) -> Re
     let mut connection = if cluster.own {
         cluster.connection.clone()
     } else {
-        let steps = install::apply_all(&cluster.client, ready.options.scenarios(), PATIENCE, &mut pause)
+        let steps = install::apply_all(&cluster.client, &ready.options.scenarios(), PATIENCE, &mut pause)
             .map_err(reason_of)?;
         done.ok("cluster", format!("{} objects are arclet's and as they should be", steps.len()));
         let token = install::wait_token(&cluster.client, PATIENCE, &mut pause).map_err(reason_of)?;
@@ -173,7 +173,7 @@ fn in_cluster(ready: &Ready<'_>, journal: &mut Journal, done: &mut Checks) -> Re
     let agent = Client::new(connection.clone(), ready.clock.clone())?;
     let start = ready.clock.now().mono;
     // A role takes effect when the API server's own cache has it.
-    while let Err(reason) = agent_may(&agent, ready.options.scenarios()) {
+    while let Err(reason) = agent_may(&agent, &ready.options.scenarios()) {
         if reason.code != "MissingRight" || ready.clock.now().mono.since(start) > PATIENCE {
             return Err(reason);
         }

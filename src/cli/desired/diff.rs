@@ -49,12 +49,15 @@ pub(super) fn main(socket: &Path, output: Output, name: Option<&str>) -> Exit {
 
 fn compare(socket: &Path, name: Option<&str>, mut each: impl FnMut(DocumentDiff)) -> Result<(), Reason> {
     let names = match name {
-        Some(name) => vec![whole(name)],
+        Some(name) => vec![whole(socket, name)?],
         None => {
             let desired: Desired = get(socket, Get::Desired)?;
             if !desired.on {
-                return Err(Reason::new("Off", "nothing is pulled: [desired] gitops is false")
-                    .cure("arclet connect --gitops sets it"));
+                return Err(Reason::new(
+                    "Off",
+                    "nothing is pulled: [desired] gitops and extensions are false",
+                )
+                .cure("arclet connect --gitops, --extensions set them"));
             }
             desired.documents.into_iter().map(|document| document.document).collect()
         }

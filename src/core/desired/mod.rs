@@ -22,6 +22,7 @@
 mod answers;
 mod memory;
 mod news;
+mod phase;
 mod shelf;
 mod supplies;
 #[cfg(test)]
@@ -304,7 +305,7 @@ impl Desired {
         self.pull_due = now.mono;
         self.documents.each(&mut |_, document| {
             document.due = document.due.map(|_| now.mono);
-            document.fetch_again(now.mono);
+            document.fetch_anyhow(now.mono);
         });
     }
 
@@ -321,10 +322,10 @@ impl Desired {
     pub fn view(&self) -> DesiredView {
         let documents = self.documents.iter().map(|(key, document)| DocumentView {
             key: key.clone(),
-            state: document.life.name(),
+            state: document.phase(key.kind),
             digest: document.digest,
             since: document.since,
-            reason: document.reason(),
+            reason: document.trouble(key.kind),
             next_try: document.due,
             picture: document.picture().cloned(),
         });

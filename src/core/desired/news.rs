@@ -4,7 +4,7 @@
 //! What was told is forgotten at a restart, so that the first look of each process is told whole.
 
 use super::*;
-use crate::core::document::Compliance;
+use crate::core::document::{Compliance, Kind};
 use crate::scenario::configuration;
 
 /// What a report said, as far as a difference is worth another one.
@@ -42,12 +42,12 @@ impl Document {
     }
 
     /// What is to be said of it; `None` while nothing came of it yet.
-    fn fares(&self) -> Option<Told> {
+    fn fares(&self, kind: Kind) -> Option<Told> {
         let picture = self.picture();
         (self.life != Life::Stored || self.stays()).then(|| Told {
-            state: self.life.name(),
+            state: self.phase(kind),
             digest: self.digest,
-            reason: self.reason().map(|reason| reason.code),
+            reason: self.trouble(kind).map(|reason| reason.code),
             compliance: picture.map(|picture| picture.compliance),
             revision: picture.and_then(|picture| picture.source_revision.clone()),
         })
@@ -78,12 +78,12 @@ impl Desired {
             if news.len() >= AT_ONCE {
                 break;
             }
-            match document.fares().filter(|told| document.told.as_ref() != Some(told)) {
+            match document.fares(key.kind).filter(|told| document.told.as_ref() != Some(told)) {
                 None => settled.push(key.clone()),
                 Some(told) => news.push(News {
                     key: key.clone(),
                     told,
-                    reason: document.reason(),
+                    reason: document.trouble(key.kind),
                     picture: document.picture().cloned(),
                 }),
             }

@@ -44,8 +44,17 @@ impl Document {
 
     /// The cluster cannot have it for want of a supply: the cache may have lost it.
     pub(super) fn fetch_again(&mut self, now: Mono) {
-        let idle = |fetch: &&mut Fetch| !fetch.under_way && fetch.trouble.is_none();
-        for fetch in self.supplies.iter_mut().flat_map(|all| all.iter_mut()).flatten().filter(idle) {
+        self.fetch_all(now, |fetch| fetch.trouble.is_none());
+    }
+
+    /// Someone asks for it, and may have mended what was wrong.
+    pub(super) fn fetch_anyhow(&mut self, now: Mono) {
+        self.fetch_all(now, |_| true);
+    }
+
+    fn fetch_all(&mut self, now: Mono, which: impl Fn(&Fetch) -> bool) {
+        let fetches = self.supplies.iter_mut().flat_map(|all| all.iter_mut()).flatten();
+        for fetch in fetches.filter(|fetch| !fetch.under_way && which(fetch)) {
             fetch.due = Some(now);
         }
     }
@@ -115,12 +124,20 @@ impl Desired {
                 fetch.tries = 0;
                 match supply {
                     Supply::Secrets => Some(Desired::later(now, interval, rng)),
-                    // By its digest: it never changes.
-                    Supply::Chart => None,
+                    // A chart never changes, but which one it is to be does: the catalogue is a file on the device.
+                    Supply::Chart => Some(Desired::later(now, interval, rng)),
                     Supply::Versions => Some(Desired::later(now, interval.max(DAY), rng)),
                 }
             }
         };
+        // Which chart it is to be depends on which versions there are.
+        if supply == Supply::Versions
+            && supplied.changed
+            && let Some(chart) = document.fetch(Supply::Chart)
+        {
+            chart.again = chart.under_way;
+            chart.due = Some(now.mono).filter(|_| !chart.under_way);
+        }
         let leaves = matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan);
         if supplied.changed && !leaves {
             document.hasten(now);

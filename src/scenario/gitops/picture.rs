@@ -7,6 +7,7 @@ use super::document::Document;
 use super::versions::is_flux;
 use crate::core::Reason;
 use crate::core::document::{Compliance, ObjectStatus, Picture};
+use crate::scenario::live::{LONGEST_MESSAGE, LONGEST_REASON, condition, cut, is_leaving, text};
 use crate::scenario::mask;
 use serde_json::Value;
 
@@ -68,10 +69,10 @@ fn compliance(object: &Value) -> Compliance {
     if object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
         return Compliance::Suspended;
     }
-    if object.pointer("/metadata/deletionTimestamp").is_some_and(|t| !t.is_null()) {
+    if is_leaving(object) {
         return Compliance::Pending;
     }
-    let Some(ready) = condition(object) else {
+    let Some(ready) = condition(object, "Ready") else {
         // The first thing that a controller of Flux does with an object is to put its finalizer on it.
         let taken_up =
             object.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|f| !f.is_empty());
@@ -91,25 +92,9 @@ fn compliance(object: &Value) -> Compliance {
 
 /// Reason and message of `Ready`. No next step: what Flux says is the object's own affair.
 fn ready(object: &Value) -> Option<Reason> {
-    let ready = condition(object)?;
+    let ready = condition(object, "Ready")?;
     let text = |field: &str| ready.get(field).and_then(Value::as_str).unwrap_or_default();
     Some(Reason::new(cut(text("reason"), LONGEST_REASON), cut(&mask::text(text("message")), LONGEST_MESSAGE)))
-}
-
-fn condition(object: &Value) -> Option<&Value> {
-    let conditions = object.pointer("/status/conditions")?.as_array()?;
-    conditions.iter().find(|c| c.get("type").and_then(Value::as_str) == Some("Ready"))
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
-    object.pointer(pointer).and_then(Value::as_str)
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}…", &text[..at]),
-    }
 }
 
 /// The first that any object has is the compliance of the whole.
@@ -121,7 +106,5 @@ const WORST_FIRST: [Compliance; 5] = [
     Compliance::Compliant,
 ];
 
-/// Characters. Kubernetes allows a message of 32 kB, and a picture is pushed at every change.
-const LONGEST_MESSAGE: usize = 1000;
-const LONGEST_REASON: usize = 128;
+/// Characters.
 const LONGEST_REVISION: usize = 200;

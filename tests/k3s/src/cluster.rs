@@ -50,6 +50,10 @@ pub struct Cluster {
     /// An admission webhook refuses every Secret and quotes it.
     pub nosy: bool,
     pub flux: Flux,
+    /// There are HelmCharts.
+    pub helm: bool,
+    /// What containers wrote, by namespace and pod.
+    pub logs: HashMap<(String, String), String>,
     /// How many continue tokens more are to be found expired.
     pub expire_pages: u32,
     /// Tokens of TokenRequest, with namespace and name of their ServiceAccount.
@@ -78,6 +82,8 @@ impl Cluster {
             version: options.version.clone(),
             nosy: false,
             flux: options.flux,
+            helm: options.helm,
+            logs: HashMap::new(),
             expire_pages: 0,
             granted: HashMap::new(),
             ca_pem: ca_pem.to_owned(),
@@ -100,7 +106,11 @@ impl Cluster {
 
     /// The versions that are served of a group, the preferred one first.
     pub fn versions(&self, group: &str) -> &'static [&'static str] {
-        if kinds::is_flux(group) { self.flux.versions() } else { &["v1"] }
+        match group {
+            kinds::HELM if !self.helm => &[],
+            _ if kinds::is_flux(group) => self.flux.versions(),
+            _ => &["v1"],
+        }
     }
 
     /// Serves other versions of Flux's kinds from now on. Without the kinds their objects go, finalizers or not.

@@ -28,6 +28,20 @@ impl ApiServer {
         of_kind.map(|(_, stored)| stored.object.clone()).collect()
     }
 
+    /// Puts an object into the cluster as it is, replacing the one of that name: what controllers make.
+    pub fn put(&self, object: Value) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let kind = Kind::of(text("/apiVersion"), text("/kind")).expect("a kind that is known here");
+        let (namespace, name) = (text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned());
+        let stored = cluster::Stored { object, owners: apply::Owners::new() };
+        self.shared.cluster().put(kind, &namespace, &name, stored);
+    }
+
+    /// What a pod's container wrote.
+    pub fn put_log(&self, namespace: &str, pod: &str, text: &str) {
+        self.shared.cluster().logs.insert((namespace.to_owned(), pod.to_owned()), text.to_owned());
+    }
+
     /// Changes an object as `kubectl edit` does: the fields that differ then belong to `manager`. False: it is not there.
     pub fn edit(&self, object: Name<'_>, manager: &str, change: impl FnOnce(&mut Value)) -> bool {
         let mut cluster = self.shared.cluster();

@@ -17,12 +17,16 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Flux's: what reads sources, and what applies them.
 pub const SOURCES: &str = "source.toolkit.fluxcd.io";
 pub const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
+/// k3s's own.
+pub const HELM: &str = "helm.cattle.io";
 const SPEC: &[&str] = &["spec", "status"];
 
 /// All are of version v1, but that of Flux may be another (`Flux::versions`).
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 21] = [
     kind("", "Namespace", "namespaces", false, &["spec", "status"]),
     kind("", "Node", "nodes", false, &["spec", "status"]),
+    kind("", "Pod", "pods", true, SPEC),
+    kind("", "Event", "events", true, &["involvedObject", "reason", "message", "type", "lastTimestamp"]),
     kind("", "ConfigMap", "configmaps", true, &["data", "binaryData", "immutable"]),
     kind("", "Secret", "secrets", true, &["data", "stringData", "type", "immutable"]),
     kind(
@@ -37,6 +41,7 @@ pub const KINDS: [Kind; 17] = [
     kind(RBAC, "Role", "roles", true, &["rules"]),
     kind(RBAC, "RoleBinding", "rolebindings", true, &["roleRef", "subjects"]),
     kind("apps", "Deployment", "deployments", true, SPEC),
+    kind("batch", "Job", "jobs", true, SPEC),
     kind("coordination.k8s.io", "Lease", "leases", true, &["spec"]),
     kind(SOURCES, "GitRepository", "gitrepositories", true, SPEC),
     kind(SOURCES, "Bucket", "buckets", true, SPEC),
@@ -44,6 +49,7 @@ pub const KINDS: [Kind; 17] = [
     kind(SOURCES, "HelmRepository", "helmrepositories", true, SPEC),
     kind(SOURCES, "HelmChart", "helmcharts", true, SPEC),
     kind(KUSTOMIZE, "Kustomization", "kustomizations", true, SPEC),
+    kind(HELM, "HelmChart", "helmcharts", true, SPEC),
 ];
 
 const fn kind(

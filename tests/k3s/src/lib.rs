@@ -40,6 +40,8 @@ pub struct Options {
     pub version: String,
     /// Which of Flux's kinds there are.
     pub flux: Flux,
+    /// k3s's helm-controller is there: its kind is, for nobody does its work here.
+    pub helm: bool,
 }
 
 /// Which versions of Flux's kinds the server knows. All have the same fields here.
@@ -70,7 +72,14 @@ impl Flux {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { port: 0, nodes: 1, cpus: 4, version: "v1.36.3+k3s1".into(), flux: Flux::Absent }
+        Options {
+            port: 0,
+            nodes: 1,
+            cpus: 4,
+            version: "v1.36.3+k3s1".into(),
+            flux: Flux::Absent,
+            helm: false,
+        }
     }
 }
 
@@ -234,6 +243,11 @@ impl ApiServer {
     /// The next so many pages that are asked for with a continue token are 410 Expired.
     pub fn expire_pages(&self, pages: u32) {
         self.shared.cluster().expire_pages = pages;
+    }
+
+    /// Whether there are HelmCharts from now on.
+    pub fn set_helm(&self, helm: bool) {
+        self.shared.cluster().helm = helm;
     }
 
     /// From now on the server has these of Flux's kinds. Without them their objects are gone too.

@@ -159,6 +159,16 @@ pub fn answer(shared: &Shared, question: &Question) -> Answer {
         ("POST", ["api", "v1", "namespaces", namespace, "serviceaccounts", name, "token"]) => {
             token_request(&mut cluster, &user, namespace, name, body())
         }
+        ("GET", ["api", "v1", "namespaces", namespace, "pods", name, "log"]) => {
+            let deed = Deed { verb: "get", group: "", resource: "pods/log", namespace, name };
+            if !access::may(&cluster, &user, &deed) {
+                return forbidden(&user, &deed, name);
+            }
+            match cluster.logs.get(&((*namespace).to_owned(), (*name).to_owned())) {
+                Some(text) => Answer { status: 200, content_type: "text/plain", body: text.clone() },
+                None => not_found(Kind::find("", "pods").unwrap(), name),
+            }
+        }
         (_, ["api", "v1", rest @ ..]) => object(&mut cluster, &user, question, ("", "v1"), rest),
         (_, ["apis", group, version, rest @ ..]) if serves(&cluster, group, version) => {
             object(&mut cluster, &user, question, (group, version), rest)
@@ -312,6 +322,9 @@ fn list(
         text("labelSelector").split(',').filter(|s| !s.is_empty()).all(|selector| {
             let (label, value) = selector.split_once('=').unwrap_or((selector, ""));
             object["metadata"]["labels"][label] == value
+        }) && text("fieldSelector").split(',').filter(|s| !s.is_empty()).all(|selector| {
+            let (field, value) = selector.split_once('=').unwrap_or((selector, ""));
+            object.pointer(&format!("/{}", field.replace('.', "/"))).is_some_and(|found| found == value)
         })
     };
     let made = if kind.kind == "Node" { cluster.nodes.count() } else { 0 };

@@ -87,14 +87,42 @@ fn secrets_are_looked_at_again_with_the_interval_and_only_a_change_is_enforced()
 }
 
 #[test]
-fn a_chart_is_fetched_once_for_each_content() {
-    let mut rig = Rig::needy(CHART);
+fn which_chart_it_is_to_be_is_asked_for_each_content_with_the_interval_and_when_versions_change() {
+    let mut rig = Rig::needy(CHART.and(Supply::Versions));
     rig.came(Supply::Chart, true, None);
     rig.apply("a", 1, Compliance::Compliant);
-    rig.pass(7 * 24 * 3600);
+    assert_eq!(rig.supply(Supply::Chart), None);
+    rig.came(Supply::Versions, true, None);
+    assert!(rig.supply(Supply::Chart).is_some());
+    rig.came(Supply::Chart, false, None);
+    rig.came(Supply::Versions, false, None);
     assert_eq!(rig.supply(Supply::Chart), None);
     rig.list(vec![Head { stored: Ok(CHART), ..head("a", 2) }], None);
     assert!(rig.supply(Supply::Chart).is_some());
+    rig.came(Supply::Chart, false, None);
+    rig.pass(331);
+    assert!(rig.supply(Supply::Chart).is_some(), "the catalogue is a file that people write into");
+}
+
+#[test]
+fn versions_that_come_while_the_chart_is_under_way_have_it_asked_for_once_more() {
+    let mut rig = Rig::needy(CHART.and(Supply::Versions));
+    rig.begin(Supply::Chart);
+    rig.came(Supply::Versions, true, None);
+    assert_eq!(rig.supply(Supply::Chart), None, "one at a time");
+    let supplied = Supplied { asked: true, changed: true, trouble: None };
+    rig.desired.supplied(rig.now, &mut rig.rng, &key("a"), Supply::Chart, supplied);
+    assert!(rig.supply(Supply::Chart).is_some());
+}
+
+#[test]
+fn whoever_mends_what_a_supply_lacks_and_says_so_has_it_fetched_at_once() {
+    let mut rig = Rig::needy(SECRETS);
+    rig.came(Supply::Secrets, false, Some("SecretNotFound"));
+    rig.came(Supply::Secrets, false, Some("SecretNotFound"));
+    assert_eq!(rig.supply(Supply::Secrets), None);
+    rig.desired.refresh(rig.now);
+    assert!(rig.supply(Supply::Secrets).is_some());
 }
 
 #[test]
