@@ -42,6 +42,8 @@ pub struct Far {
     pub poison: BTreeSet<(u8, Seq)>,
     /// The generation of tokens that is accepted.
     pub generation: u64,
+    /// What the feed of releases has.
+    pub feed: arclet::scenario::upgrade::Look,
 }
 
 pub fn reason(code: &str) -> Reason {
@@ -55,6 +57,7 @@ impl Far {
             arrived: Arrived::default(),
             poison: BTreeSet::new(),
             generation: 0,
+            feed: Default::default(),
         }
     }
 

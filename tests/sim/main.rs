@@ -15,6 +15,7 @@ mod shell;
 mod silence;
 mod store;
 mod supplies;
+mod upgrade;
 mod world;
 
 use arclet::core::{Endpoint, Input, Lane, Profile, Stream};

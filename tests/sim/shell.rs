@@ -150,7 +150,7 @@ impl World {
         let input = match action {
             Action::Observe => Input::Observed(met.map_or(Ok(self.facts.clone()), Err)),
             Action::Survey => Input::Surveyed(met.map_or(Ok(Default::default()), Err)),
-            Action::Look { .. } => Input::Looked(met.map_or(Ok(Default::default()), Err)),
+            Action::Look { .. } => Input::Looked(met.map_or(Ok(self.far.feed.clone()), Err)),
             Action::FetchToken { scope, .. } => {
                 let result = met.map_or(Ok(()), Err).map(|()| {
                     self.tokens[scope as usize] = (self.far.generation, self.time + HOUR);

@@ -58,10 +58,13 @@ impl Core {
         }
     }
 
-    /// What Azure is to be told: nothing before the feed was read, for until then nothing is known anew.
+    /// What Azure is to be told: nothing before the feed was read, for until then nothing is known anew; and nothing that a
+    /// crash would make forgotten, or an older release could be told after a newer one.
     pub(super) fn upgrade_news(&self) -> Option<Vec<u8>> {
         let (upgrade, looked) = self.upgrade.as_ref()?;
-        looked.and_then(|_| upgrade.news())
+        let writing = self.remembering.as_ref().is_some_and(|(name, _)| *name == port::DOCUMENT_UPGRADE);
+        let kept = !writing && !self.memory.contains_key(port::DOCUMENT_UPGRADE);
+        looked.filter(|_| kept).and_then(|_| upgrade.news())
     }
 
     /// This row is durable.
