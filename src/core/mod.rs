@@ -40,6 +40,7 @@ pub mod settings;
 pub(crate) mod testing;
 mod token;
 mod window;
+pub mod wipe;
 
 pub use outcome::{Endpoint, Outcome, Reason, Scope};
 pub use port::{Action, Backlog, Input, Loss, LossCause, Restored, Validity, View};

@@ -4,7 +4,7 @@
 
 use crate::core::document::Key;
 use std::collections::BTreeMap;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// How the vault's secrets are called: `{prefix}{kind}-{document}-{field}`, where everything but letters, digits and '-'
 /// is written as '-', because a vault takes nothing else.
@@ -113,11 +113,7 @@ pub fn wipe(object: &mut serde_json::Value) {
         return;
     }
     for part in ["data", "stringData"] {
-        for (_, value) in object.get_mut(part).and_then(|d| d.as_object_mut()).into_iter().flatten() {
-            if let serde_json::Value::String(text) = value {
-                text.zeroize();
-            }
-        }
+        object.get_mut(part).into_iter().for_each(crate::core::wipe::wipe);
     }
 }
 

@@ -3,9 +3,10 @@
 
 use super::{
     FIELD_MANAGER, Found, Hand, LEAVING, OTHER_DOCUMENT, Owned, WAITS, document_of, form, is_arclets,
-    is_kept, leaving, mark, same, text, title, uid, unmark, wipe,
+    is_kept, leaving, mark, same, text, title, uid, unmark,
 };
 use crate::core::document::ObjectRef;
+use crate::core::wipe::wipe;
 use crate::core::{Outcome, Reason};
 use crate::k3s::client::Client;
 use crate::k3s::reply::code;

@@ -21,7 +21,6 @@ use crate::core::{Outcome, Reason};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use ureq::http::Method;
-use zeroize::Zeroize;
 
 /// The annotation that names the document which an object was made for: `flux/cluster-config`.
 pub const DOCUMENT: &str = "arclet.dev/document";
@@ -268,14 +267,4 @@ fn leaving(object: &ObjectRef, live: &Value) -> Reason {
         object.kind.to_lowercase(),
         object.name
     ))
-}
-
-/// Wipes an object that may hold secret values.
-fn wipe(object: &mut Value) {
-    match object {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        _ => {}
-    }
 }

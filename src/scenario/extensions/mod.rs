@@ -32,9 +32,11 @@ pub use values::Site;
 
 use crate::core::Reason;
 use crate::core::document::{CHART_NOT_FETCHED, Digest, Served};
+use crate::core::wipe::wipe;
 use crate::scenario::supplies::{Naming, SecretWanted, Supplies};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 /// The namespace of all HelmCharts that arclet makes, and of their Jobs.
 pub const NAMESPACE: &str = "arclet-extensions";
@@ -95,7 +97,7 @@ pub fn render(
             "kind": "Secret",
             "metadata": {"name": secret, "namespace": NAMESPACE},
             "type": "Opaque",
-            "data": {KEY: BASE64_STANDARD.encode(protected.to_string())},
+            "data": {KEY: BASE64_STANDARD.encode(protected.as_bytes())},
         }),
         json!({
             "apiVersion": format!("{HELM}/v1"),
@@ -149,21 +151,29 @@ fn protected_name(extension: &Extension, naming: &Naming) -> String {
     naming.secret(&extension.key(), PROTECTED)
 }
 
-/// The protected settings as a tree of values; `{}` without any.
-fn protected(extension: &Extension, supplies: &Supplies) -> Result<Value, Reason> {
-    let Some(naming) = &supplies.naming else { return Ok(json!({})) };
-    let name = protected_name(extension, naming);
-    let Some(text) = supplies.secrets.get(&name) else { return Ok(json!({})) };
+/// The protected settings as the text of a tree of values; `{}` without any.
+fn protected(extension: &Extension, supplies: &Supplies) -> Result<Zeroizing<String>, Reason> {
+    let named = supplies.naming.as_ref().map(|naming| protected_name(extension, naming));
+    let held = named.and_then(|name| supplies.secrets.get_key_value(&name));
+    let Some((name, text)) = held else { return Ok(Zeroizing::new("{}".to_owned())) };
     let bad = || {
         Reason::new(code::BAD_SETTING, format!("the vault's secret {name} is not a JSON object of texts"))
             .cure(format!("set {name} to {{\"key\": \"value\", …}}"))
     };
-    let Ok(Value::Object(map)) = serde_json::from_str(text) else { return Err(bad()) };
-    let mut pairs = Vec::with_capacity(map.len());
-    for (key, value) in &map {
-        pairs.push((key.as_str(), value.as_str().ok_or_else(bad)?));
-    }
-    settings::tree(json!({}), &pairs, &format!("the vault's secret {name}"))
+    let mut written: Value = serde_json::from_str(text).unwrap_or_default();
+    let pairs = written.as_object().and_then(|map| {
+        map.iter().map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect::<Option<Vec<_>>>()
+    });
+    let tree = pairs
+        .ok_or_else(bad)
+        .and_then(|pairs| settings::tree(json!({}), &pairs, &format!("the vault's secret {name}")));
+    let text = tree.map(|mut tree| {
+        let text = Zeroizing::new(tree.to_string());
+        wipe(&mut tree);
+        text
+    });
+    wipe(&mut written);
+    text
 }
 
 /// The secrets that an extension needs from the vault. Nothing in ARM says whether there are any.
