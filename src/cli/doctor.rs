@@ -154,6 +154,7 @@ fn api_server(config: &Config, clock: &Clock, checks: &mut Checks) {
     });
     if *extensions {
         checks.take("extensions", installs_charts(config, &client), Clone::clone);
+        helms_image(&client, checks);
     }
 }
 
@@ -162,6 +163,21 @@ fn installs_charts(config: &Config, client: &k3s::Client) -> Result<String, Reas
     extensions::is_served(&client.served().map_err(reason_of)?)?;
     let charts = device::catalogue(&config.desired.catalogue)?;
     Ok(format!("k3s's helm-controller; {} charts in {}", charts.len(), config.desired.catalogue.display()))
+}
+
+/// Whether Helm's Job can start without a link. A list that is too long to be read says nothing.
+fn helms_image(client: &k3s::Client, checks: &mut Checks) {
+    let nodes = k3s::Resource::known("v1", "Node").map(|nodes| client.list(&nodes, None, ""));
+    match nodes {
+        Some(Ok(nodes)) if extensions::has_job_image(&nodes) => checks.ok("Helm's image", "on a node"),
+        Some(Ok(_)) => {
+            let message = "no node says that it has rancher/klipper-helm, in which k3s runs Helm";
+            let cure =
+                "without a link no extension is installed before it is there: k3s's airgap images have it";
+            checks.warning("Helm's image", Reason::new("NoHelmImage", message).cure(cure));
+        }
+        _ => checks.skipped("Helm's image", "the nodes could not be listed"),
+    }
 }
 
 fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {

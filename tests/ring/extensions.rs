@@ -72,6 +72,17 @@ fn secret(rig: &Rig) -> Option<String> {
     Some(chart(rig)?["spec"]["valuesSecrets"][0]["name"].as_str()?.to_owned())
 }
 
+/// An agent that has installed the first chart.
+fn installed(rig: &Rig) -> Agent {
+    let mut agent = rig.start();
+    agent.status();
+    put(rig, json!({}));
+    has(rig, "first");
+    helm(rig, complete());
+    state(&agent, "succeeded");
+    agent
+}
+
 /// What helm-controller leaves of its Job for the HelmChart as it is now.
 fn helm(rig: &Rig, status: Value) {
     let name = eventually("the HelmChart's secret", || secret(rig));
@@ -141,12 +152,7 @@ fn an_extension_is_installed_upgraded_and_uninstalled_as_azure_and_the_catalogue
 #[test]
 fn what_was_fetched_is_installed_again_without_a_link_after_a_kill() {
     let rig = rig();
-    let mut agent = rig.start();
-    agent.status();
-    put(&rig, json!({}));
-    has(&rig, "first");
-    helm(&rig, complete());
-    state(&agent, "succeeded");
+    let agent = installed(&rig);
     agent.kill();
     for endpoint in [Endpoint::Login, Endpoint::Arm, Endpoint::Ingest, Endpoint::Vault, Endpoint::Registry] {
         rig.azure.cut(endpoint);
@@ -160,12 +166,7 @@ fn what_was_fetched_is_installed_again_without_a_link_after_a_kill() {
 #[test]
 fn the_last_good_chart_stays_whatever_the_catalogue_and_the_registry_say() {
     let rig = rig();
-    let mut agent = rig.start();
-    agent.status();
-    put(&rig, json!({}));
-    has(&rig, "first");
-    helm(&rig, complete());
-    state(&agent, "succeeded");
+    let agent = installed(&rig);
     let wrong = entry(&rig, "1.0.0", &rig.azure.push_chart(REPOSITORY, "1.0.0", b"first"))
         + &entry(&rig, "1.2.0", &rig.azure.push_chart(REPOSITORY, "1.3.0", b"another"));
     rig.azure.push_chart(REPOSITORY, "1.2.0", b"not what was promised");

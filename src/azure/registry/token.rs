@@ -8,7 +8,7 @@ use super::{Fault, MISSING_RIGHTS, detail, follows, shown};
 use crate::azure::error::{self, parameter};
 use crate::clock::Clock;
 use crate::core::{Mono, Reason};
-use crate::http::{Client, Request, Response};
+use crate::http::{Client, Request, Response, escaped};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
@@ -78,10 +78,10 @@ impl Tokens {
         let mut url = realm.to_owned();
         url.push(if realm.contains('?') { '&' } else { '?' });
         if let Some(service) = parameter(challenge, "service") {
-            url += &format!("service={}&", encoded(service));
+            url += &format!("service={}&", escaped(service));
         }
         let scope = parameter(challenge, "scope").map_or_else(|| repository.scope(), str::to_owned);
-        url += &format!("scope={}", encoded(&scope));
+        url += &format!("scope={}", escaped(&scope));
         let request =
             Request::get(url).header("Accept", "application/json").deadline(DEADLINE).max_body(MOST_BODY);
         let asked = clock.now().mono;
@@ -135,18 +135,4 @@ fn read(body: &[u8]) -> Option<(Zeroizing<String>, u64)> {
     let plain = !token.is_empty() && token.len() <= MOST_TOKEN && token.bytes().all(|b| b.is_ascii_graphic());
     plain
         .then(|| (Zeroizing::new(token.to_owned()), answer.expires_in.unwrap_or(USUAL).clamp(USUAL, LONGEST)))
-}
-
-/// For a query: everything but letters, digits and `-._~` as `%XX`.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            _ => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
 }

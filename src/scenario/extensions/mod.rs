@@ -33,6 +33,8 @@ pub use values::Site;
 use crate::core::Reason;
 use crate::core::document::{CHART_NOT_FETCHED, Digest, Served};
 use crate::core::wipe::wipe;
+use crate::scenario::live::items;
+use crate::scenario::mask;
 use crate::scenario::supplies::{Naming, SecretWanted, Supplies};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
@@ -105,7 +107,8 @@ pub fn render(
             "metadata": {
                 "name": extension.name,
                 "namespace": NAMESPACE,
-                "annotations": {VERSION: chart.version, CHART: chart.location},
+                // An address may have a signature in it.
+                "annotations": {VERSION: chart.version, CHART: mask::text(chart.location)},
             },
             "spec": {
                 "chartContent": BASE64_STANDARD.encode(chart.bytes),
@@ -129,6 +132,14 @@ pub fn is_served(served: &Served) -> Result<(), Reason> {
     let message = format!("the API server serves no {HELM}/v1: nothing in this cluster installs charts");
     Err(Reason::new(code::HELM_MISSING, message)
         .cure("k3s brings helm-controller; it must not be started with --disable-helm-controller"))
+}
+
+/// Whether a node says that it has the image in which k3s runs Helm: without it nothing is installed without a link. A node
+/// names at most 50 images (the kubelet's `nodeStatusMaxImages`), so a no is a doubt.
+pub fn has_job_image(nodes: &[Value]) -> bool {
+    let images = nodes.iter().flat_map(|node| items(node, "/status/images"));
+    let mut names = images.flat_map(|image| items(image, "/names")).filter_map(Value::as_str);
+    names.any(|name| name.contains("/klipper-helm"))
 }
 
 /// On the HelmChart: the version of the extension.

@@ -64,6 +64,22 @@ fn an_extension_becomes_its_secret_and_a_helm_chart_with_the_chart_in_it() {
 }
 
 #[test]
+fn what_lets_one_in_at_the_charts_address_is_shown_nowhere() {
+    let text = format!(
+        "[[chart]]\ntype = \"contoso.monitor\"\nversion = \"1.2.0\"\n\
+         chart = \"https://x.example/m.tgz?sv=1&sig=s3cret\"\ndigest = \"sha256:{}\"\n",
+        Digest::of(b"1.2.0")
+    );
+    let catalogue = Catalogue::parse(&text).unwrap();
+    let entry = catalogue.of("contoso.monitor", "stable").next().unwrap();
+    let own =
+        Supplies { chart: Some(Chart::new(entry, b"1.2.0").to_bytes().to_vec()), ..Supplies::default() };
+    let objects = rendered(json!({}), &own);
+    let address = objects[1]["metadata"]["annotations"][CHART].as_str().unwrap();
+    assert!(address.starts_with("https://x.example/m.tgz") && !address.contains("s3cret"), "{address}");
+}
+
+#[test]
 fn a_release_goes_where_its_scope_says_else_where_the_catalogue_says_else_under_its_own_name() {
     let namespace = |properties, supplies: &Supplies| {
         rendered(properties, supplies)[1]["spec"]["targetNamespace"].as_str().unwrap().to_owned()

@@ -57,6 +57,15 @@ fn without_helm_or_without_its_chart_nothing_is_made() {
 }
 
 #[test]
+fn the_image_of_k3ss_helm_is_known_by_its_name_on_any_node() {
+    let node =
+        |names: &[&str]| json!({"status": {"images": [{"names": ["docker.io/a/b:1"]}, {"names": names}]}});
+    let has = "docker.io/rancher/klipper-helm:v0.9.8-build20250709";
+    assert!(has_job_image(&[node(&[]), node(&["x@sha256:00", has])]));
+    assert!(!has_job_image(&[node(&["docker.io/rancher/klipper-lb:v0.4.13"]), json!({})]));
+}
+
+#[test]
 fn protected_settings_that_are_no_object_of_texts_are_refused_without_a_word_of_them() {
     for value in
         ["s3cret", r#"["s3cret"]"#, r#"{"a": {"b": "s3cret"}}"#, r#"{"a": "s3cret""#, r#"{"a..b": "s3cret"}"#]
