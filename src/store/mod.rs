@@ -66,7 +66,8 @@ use zeroize::Zeroize;
 pub struct Options {
     /// `StateDirectory`, for example /var/lib/arclet.
     pub dir: PathBuf,
-    /// Quota per lane, in allocated bytes, indexed by `Lane as usize`.
+    /// Quota per lane, in allocated bytes, indexed by `Lane as usize`. What is written stays within it; a finished database
+    /// that is read again takes a segment (128 KiB) more until the next record of its lane comes in.
     pub quotas: [u64; Lane::ALL.len()],
     /// The ceiling of the cache in allocated bytes.
     pub cache_quota: u64,
