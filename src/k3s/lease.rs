@@ -92,7 +92,7 @@ fn seen(object: &Value) -> Seen {
 fn refused(method: &Method, reason: Reason) -> Answer {
     match reason.code.as_str() {
         code::NOT_FOUND if *method == Method::GET => Answer::Absent,
-        // Of a POST it is the namespace that is not there; what a PUT does not find was deleted since it was seen.
+        // Of a POST it is the namespace that is not there. (A PUT makes a Lease that was deleted since it was seen.)
         code::NOT_FOUND if *method == Method::POST => {
             Answer::Refused(reason.cure("arclet connect makes the namespace and the role for the Lease"))
         }

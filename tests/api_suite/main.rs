@@ -298,6 +298,8 @@ fn the_agents_own_access_is_made_works_is_small_and_ends_with_its_secret() {
             install::plan(&rig.client, &Scenario::ALL)
                 .unwrap()
                 .iter()
+                // The namespace of extensions stays; another test may have made it.
+                .filter(|step| step.object["metadata"]["annotations"]["arclet.dev/keep"] != "true")
                 .all(|step| step.state == install::State::Missing)
         };
         let made = install::apply_all(&rig.client, &[], PATIENCE, &mut rest).unwrap();

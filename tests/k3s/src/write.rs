@@ -115,7 +115,7 @@ pub fn create(
     replaced(cluster, &Place { kind, version, namespace, name: &name }, query, question, object, 201)
 }
 
-/// PUT: the object is to be there, and of the resourceVersion that the new one names, if it names one.
+/// PUT: the object is to be there (but for a Lease), and of the resourceVersion that the new one names, if it names one.
 pub fn update(
     cluster: &mut Cluster,
     place: &Place<'_>,
@@ -126,7 +126,13 @@ pub fn update(
         return Answer::status(400, "BadRequest", "error decoding the object");
     };
     let &Place { kind, namespace, name, .. } = place;
-    let Some(old) = cluster.get(kind, namespace, name) else { return not_found(kind, name) };
+    let Some(old) = cluster.get(kind, namespace, name) else {
+        return match kind.kind {
+            // Of the kinds here it is the one that a PUT makes, whatever resourceVersion it names.
+            "Lease" => create(cluster, place, query, question),
+            _ => not_found(kind, name),
+        };
+    };
     let wanted = &object["metadata"]["resourceVersion"];
     if !wanted.is_null() && *wanted != old.object["metadata"]["resourceVersion"] {
         let message = format!(
