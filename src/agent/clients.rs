@@ -443,8 +443,10 @@ pub fn hosts(config: &Config) -> [String; Endpoint::ALL.len()] {
     // An endpoint without a host is not shown.
     let none = String::new;
     let vault = config.desired.key_vault.as_deref().map_or_else(none, host);
+    // There may be several: the documents name theirs.
+    let charts = if config.desired.extensions { "registries of the catalogue".to_owned() } else { none() };
     let releases = config.upgrade.as_ref().map_or_else(none, |upgrade| upgrade.feed.host().to_owned());
-    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), vault, none(), releases]
+    [kubernetes, login, of(|c| &c.arm), host(&config.ingest.endpoint), vault, charts, releases]
 }
 
 /// Something that is made when it is first needed, and anew after it was forgotten.

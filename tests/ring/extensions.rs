@@ -164,6 +164,22 @@ fn what_was_fetched_is_installed_again_without_a_link_after_a_kill() {
 }
 
 #[test]
+fn a_registry_that_cannot_be_reached_shows_as_a_link_and_the_chart_comes_when_it_can() {
+    let rig = rig();
+    rig.azure.cut(Endpoint::Registry);
+    let mut agent = rig.start();
+    agent.status();
+    put(&rig, json!({}));
+    assert_eq!(reason(&agent, "ChartNotFetched").state, "pending");
+    agent.wait("the registry's link", |status| {
+        let registry = status.links.iter().find(|link| link.endpoint == arclet::core::Endpoint::Registry);
+        registry.is_some_and(|link| link.state == "down" && link.reason.is_some() && !link.host.is_empty())
+    });
+    rig.azure.restore(Endpoint::Registry);
+    has(&rig, "first");
+}
+
+#[test]
 fn the_last_good_chart_stays_whatever_the_catalogue_and_the_registry_say() {
     let rig = rig();
     let agent = installed(&rig);

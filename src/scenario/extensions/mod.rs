@@ -81,9 +81,8 @@ pub fn render(
         supplies.chart.as_deref().and_then(Chart::from_bytes).filter(|chart| chart.is_for(&extension));
     let Some(chart) = chart else {
         let message = format!("the chart of {} has not been fetched yet", extension.extension_type);
-        return Err(Reason::new(CHART_NOT_FETCHED, message).cure(
-            "it is fetched when its registry can be reached; arclet desired show tells why it was not",
-        ));
+        return Err(Reason::new(CHART_NOT_FETCHED, message)
+            .cure("it is fetched when its registry can be reached: arclet status says whether it can"));
     };
     let protected = protected(&extension, supplies)?;
     let values = values::values(&extension, site)?.to_string();
