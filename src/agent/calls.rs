@@ -67,7 +67,7 @@ pub trait Calls: Send + Sync {
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome>;
 
     /// Kubernetes: takes out what was made for a document, as far as that goes now.
-    fn withdraw(&self, key: &Key, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome>;
+    fn withdraw(&self, key: &Key, held: &Held, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome>;
 
     /// Kubernetes: how the cluster differs from a document, without changing anything. `content` is what is wanted; none:
     /// nothing is, any more. The inner error is the document's own: it cannot be put into objects.

@@ -20,6 +20,7 @@ use crate::core::difference::ObjectDiff;
 use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Picture, Supply, Withdrawn,
 };
+use crate::core::job::JobView;
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::device;
 use crate::http;
@@ -140,15 +141,23 @@ impl Clients {
         client: &k3s::Client,
         key: &Key,
         content: &[u8],
+        held: &Held,
         live: &[Value],
     ) -> Result<Picture, Outcome> {
         match key.kind {
             Kind::Flux => Ok(gitops::picture(content, live)),
             Kind::Extension => {
-                let job = client.job(extensions::NAMESPACE, &format!("helm-install-{}", key.name))?;
+                let job = self.job(client, key, "install", held)?;
                 Ok(extensions::picture(live, &job))
             }
         }
+    }
+
+    /// What becomes of an extension's `install` or `delete`; Helm's words may quote its protected settings.
+    fn job(&self, client: &k3s::Client, key: &Key, deed: &str, held: &Held) -> Result<JobView, Outcome> {
+        let mut job = client.job(extensions::NAMESPACE, &format!("helm-{deed}-{}", key.name))?;
+        extensions::hide(&mut job, key, &self.supplies(held));
+        Ok(job)
     }
 
     /// Where the cluster is, as charts are told. From the API server's own word, and not from what its nodes say today:
@@ -328,13 +337,15 @@ impl Calls for Clients {
         objects.iter_mut().for_each(supplies::wipe);
         let owned = owned?;
         let enforced = match refusal(&owned.refused) {
-            None => Enforced::Applied { digest, picture: self.picture(&client, key, content, &owned.live)? },
+            None => {
+                Enforced::Applied { digest, picture: self.picture(&client, key, content, held, &owned.live)? }
+            }
             Some(reason) => Enforced::Failed(reason),
         };
         Ok((enforced, owned.refs))
     }
 
-    fn withdraw(&self, key: &Key, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
+    fn withdraw(&self, key: &Key, held: &Held, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
         let client = self.cluster()?;
         let left = client.withdraw(&key.to_string(), noted)?;
         let waits = |code: &str| [own::LEAVING, own::WAITS].contains(&code);
@@ -342,7 +353,7 @@ impl Calls for Clients {
             (_, None) => Withdrawn::Gone,
             (Some((_, refused)), _) => Withdrawn::Failed(refused.clone()),
             (None, Some(_)) if key.kind == Kind::Extension => {
-                let job = client.job(extensions::NAMESPACE, &format!("helm-delete-{}", key.name))?;
+                let job = self.job(&client, key, "delete", held)?;
                 Withdrawn::Waiting(extensions::uninstalling(&key.name, &job))
             }
             (None, Some((_, waiting))) => Withdrawn::Waiting(waiting.clone()),

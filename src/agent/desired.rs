@@ -93,7 +93,7 @@ impl Documents {
             Ok(made) => made,
             Err(reason) => return Ok(Withdrawn::Failed(reason)),
         };
-        let outcome = world.withdraw(key, &made)?;
+        let outcome = world.withdraw(key, &self.held(key), &made)?;
         if outcome == Withdrawn::Gone {
             // What is wanted goes first: between the two there is nothing wanted and a list of objects that are not there.
             let gone = wait(self.store.doc_remove(wanted(key)))

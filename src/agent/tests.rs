@@ -159,7 +159,7 @@ impl Calls for World {
         Ok((Enforced::Failed(Reason::new("Test", "nothing is enforced here")), Vec::new()))
     }
 
-    fn withdraw(&self, _: &Key, _: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
+    fn withdraw(&self, _: &Key, _: &Held, _: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
         self.enter(Endpoint::Kubernetes);
         Ok(Withdrawn::Gone)
     }

@@ -25,11 +25,9 @@ impl Client {
         };
         view.job = readable(self.get(&jobs, Some(namespace), name), &mut view.refused)?.flatten();
         let Some(job) = &view.job else { return Ok(view) };
-        let conditions = job.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-        if conditions
-            .into_iter()
-            .any(|condition| condition["type"] == "Complete" && condition["status"] == "True")
-        {
+        let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
+        let mut conditions = conditions.into_iter().flatten();
+        if conditions.any(|condition| condition["type"] == "Complete" && condition["status"] == "True") {
             return Ok(view);
         }
         let of_job = self.list(&pods, Some(namespace), &format!("job-name={name}"));

@@ -202,7 +202,7 @@ fn the_last_good_chart_stays_whatever_the_catalogue_and_the_registry_say() {
 fn protected_settings_come_from_the_vault_and_another_version_of_them_is_another_release() {
     let rig = rig();
     let secret_name = "extension-mon-configurationProtectedSettings";
-    rig.azure.put_secret(secret_name, r#"{"key": "one"}"#);
+    rig.azure.put_secret(secret_name, r#"{"key": "protected-one"}"#);
     let mut agent = rig.start();
     agent.status();
     put(&rig, json!({}));
@@ -210,14 +210,20 @@ fn protected_settings_come_from_the_vault_and_another_version_of_them_is_another
         let secret = rig.k3s.object(("v1", "Secret", SPACE, &secret(&rig)?))?;
         String::from_utf8(BASE64_STANDARD.decode(secret["data"]["values.yaml"].as_str()?).ok()?).ok()
     };
-    eventually("the first settings", || (value()? == r#"{"key":"one"}"#).then_some(()));
+    eventually("the first settings", || (value()? == r#"{"key":"protected-one"}"#).then_some(()));
     helm(&rig, complete());
     state(&agent, "succeeded");
     let first = secret(&rig);
-    rig.azure.put_secret(secret_name, r#"{"key": "two"}"#);
-    eventually("the second settings", || (value()? == r#"{"key":"two"}"#).then_some(()));
+    rig.azure.put_secret(secret_name, r#"{"key": "protected-two"}"#);
+    eventually("the second settings", || (value()? == r#"{"key":"protected-two"}"#).then_some(()));
     assert_ne!(secret(&rig), first);
     state(&agent, "installing");
+    // Helm quotes what it complains of.
+    helm(&rig, json!({"active": 1}));
+    rig.k3s.put(json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "helm-install-mon-x", "namespace": SPACE, "labels": {"job-name": "helm-install-mon"}},
+        "status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 1, "message": "bad key: protected-two"}}}]}}));
+    assert_eq!(state(&agent, "failed").reason.expect("a reason").message, "bad key: ***");
     eventually("the end of the older Secret", || {
         rig.k3s.object(("v1", "Secret", SPACE, first.as_deref()?)).is_none().then_some(())
     });

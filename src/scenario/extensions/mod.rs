@@ -8,6 +8,7 @@
 //!     document      what an extension says                 catalogue   type, train, version → chart and digest
 //!     choose        which version it is to be              chart       a chart as the cache keeps it
 //!     settings      `a.b[0]=x` → a tree of values          values      what Arc's charts expect to be told
+//!     hidden        protected settings taken out of what the cluster says
 //!     picture       HelmChart, its Job and its pods → pending, installing, succeeded, failed
 //! ```
 //!
@@ -17,6 +18,7 @@ mod catalogue;
 mod chart;
 mod choose;
 mod document;
+mod hidden;
 mod picture;
 mod settings;
 #[cfg(test)]
@@ -27,11 +29,12 @@ pub use catalogue::{Catalogue, Entry};
 pub use chart::{Chart, MOST_CHART};
 pub use choose::{Choice, Offer, Offers, Platform, choose};
 pub use document::Extension;
+pub use hidden::hide;
 pub use picture::{picture, uninstalling};
 pub use values::Site;
 
 use crate::core::Reason;
-use crate::core::document::{CHART_NOT_FETCHED, Digest, Served};
+use crate::core::document::{CHART_NOT_FETCHED, Digest, Key, Served};
 use crate::core::wipe::wipe;
 use crate::scenario::live::items;
 use crate::scenario::mask;
@@ -158,7 +161,11 @@ fn secret_name(extension: &Extension, chart: &Chart<'_>, values: &str, supplies:
 }
 
 fn protected_name(extension: &Extension, naming: &Naming) -> String {
-    naming.secret(&extension.key(), PROTECTED)
+    protected_name_of(&extension.key(), naming)
+}
+
+fn protected_name_of(key: &Key, naming: &Naming) -> String {
+    naming.secret(key, PROTECTED)
 }
 
 /// The protected settings as the text of a tree of values; `{}` without any.

@@ -52,7 +52,7 @@ fn supplies(version: &str) -> Supplies {
     Supplies { chart: Some(chart(version)), ..Supplies::default() }
 }
 
-fn with_protected(version: &str, vault_version: &str, value: &str) -> Supplies {
+pub(super) fn with_protected(version: &str, vault_version: &str, value: &str) -> Supplies {
     let naming = Naming { prefix: String::new() };
     let name = naming.secret(&Key::new(Kind::Extension, "mon"), PROTECTED);
     Supplies {
@@ -73,5 +73,3 @@ fn site() -> Site {
         ..Site::default()
     }
 }
-
-use crate::core::document::Key;
