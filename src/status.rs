@@ -48,8 +48,24 @@ pub struct Status {
     /// Newer releases of arclet; absent where nobody looks for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeStatus>,
+    /// Which agent of the cluster leads.
+    #[serde(default)]
+    pub lease: LeaseStatus,
     /// What the store repaired when it was opened, in words; empty after a clean start.
     pub store_notes: Vec<String>,
+}
+
+/// Which agent of the cluster leads, where several nodes run arclet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseStatus {
+    /// `alone` (one node: no Lease is needed), `leader`, `candidate`, or `unknown` (the nodes were not counted yet).
+    pub state: String,
+    /// What this agent is called in the Lease.
+    pub me: String,
+    /// Whom the Lease named when it was last seen; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
 }
 
 /// The clock as the agent judges it.

@@ -37,6 +37,7 @@ fn status() -> Status {
         cluster_facts: None,
         flux: None,
         upgrade: None,
+        lease: Default::default(),
         desired: None,
         store_notes: Vec::new(),
     }

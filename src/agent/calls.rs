@@ -9,7 +9,9 @@ use crate::core::difference::ObjectDiff;
 use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Listing, Needs, ObjectRef, Supply, Withdrawn,
 };
+use crate::core::lease;
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
+use crate::k3s::Fence;
 use crate::scenario::flux::Installation;
 use crate::scenario::metadata::Facts;
 use crate::scenario::upgrade::{Look, Release};
@@ -23,6 +25,9 @@ pub trait Calls: Send + Sync {
     /// Kubernetes: the controllers of Flux and which of its APIs are served. What the API server refuses to list is in the
     /// picture.
     fn survey(&self) -> Result<Installation, Outcome>;
+
+    /// Kubernetes, beside its other calls: looks at the Lease, or writes it.
+    fn lease(&self, call: &lease::Call) -> lease::Answer;
 
     /// Login: a fresh token, past any cache; with the claims of a challenge.
     fn token(&self, scope: Scope, claims: Option<&str>) -> Result<Token, Outcome>;
@@ -54,20 +59,29 @@ pub trait Calls: Send + Sync {
         token: Option<&str>,
     ) -> Result<Fetched, Outcome>;
 
-    /// Kubernetes: puts a document's objects into the cluster. `held` is what the cache has of what it needs, `noted` what was made for it before; `note` makes a new
-    /// list of it durable before anything is made. Returns with what came of it the list as it is then.
+    /// Kubernetes: puts a document's objects into the cluster, as long as the right lasts. `held` is what the cache has of
+    /// what it needs, `noted` what was made for it before; `note` makes a new list of it durable before anything is made.
+    /// Returns with what came of it the list as it is then.
     fn enforce(
         &self,
         key: &Key,
         content: &[u8],
-        digest: Digest,
         held: &Held,
         noted: &[ObjectRef],
+        right: &Right,
         note: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome>;
 
-    /// Kubernetes: takes out what was made for a document, as far as that goes now.
-    fn withdraw(&self, key: &Key, held: &Held, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome>;
+    /// Kubernetes: takes out what was made for a document, as far as that goes now. `wanted` is the document, where another
+    /// agent may have made objects of it.
+    fn withdraw(
+        &self,
+        key: &Key,
+        wanted: Option<&[u8]>,
+        held: &Held,
+        noted: &[ObjectRef],
+        right: &Right,
+    ) -> Result<Withdrawn, Outcome>;
 
     /// Kubernetes: how the cluster differs from a document, without changing anything. `content` is what is wanted; none:
     /// nothing is, any more. The inner error is the document's own: it cannot be put into objects.
@@ -85,6 +99,19 @@ pub trait Calls: Send + Sync {
     /// Forgets the connection to an endpoint, and what was read from files for it: the next call starts afresh. For when a
     /// call panicked in the middle, or the credential was refused and the file may have a newer one.
     fn forget(&self, endpoint: Endpoint);
+}
+
+/// The right to change the cluster, of an agent that is alone or leads.
+#[derive(Clone, Debug)]
+pub struct Right {
+    /// Which one since the start: what was noted under another may be out of date.
+    pub number: u64,
+    /// How long it lasts.
+    pub fence: Fence,
+    /// Several agents take turns: what is made is noted for the others.
+    pub shared: bool,
+    /// Another one may have made a document's objects since they were noted here.
+    pub anew: bool,
 }
 
 /// Makes a document durable: its key, digest and content. Returns with what it needs.

@@ -4,7 +4,7 @@
 //! agent runs. So a client is made within a call, on a worker; what cannot be made is that call's outcome; and what was
 //! refused is made anew from its files the next time.
 
-use super::calls::{Calls, Keep, Note};
+use super::calls::{Calls, Keep, Note, Right};
 use super::charts;
 use super::secrets;
 use super::supply::{Fetched, Held};
@@ -21,10 +21,11 @@ use crate::core::document::{
     Confirmation, Digest, Enforced, Key, Kind, Listing, Needs, ObjectRef, Picture, Supply, Withdrawn,
 };
 use crate::core::job::JobView;
+use crate::core::lease;
 use crate::core::{Endpoint, Outcome, Reason, Scope, Stream};
 use crate::device;
 use crate::http;
-use crate::k3s::{self, NodeTotals, distribution, own};
+use crate::k3s::{self, NodeTotals, Owned, distribution, own};
 use crate::scenario::extensions::{self, Extension, MOST_CHART, Platform, Site};
 use crate::scenario::flux::{self, Installation};
 use crate::scenario::gitops;
@@ -135,6 +136,44 @@ impl Clients {
         })
     }
 
+    /// Puts a document's objects into the cluster. Where several agents take turns, what is made is noted there, too.
+    fn put(
+        &self,
+        client: &k3s::Client,
+        key: &Key,
+        objects: &[Value],
+        noted: &[ObjectRef],
+        right: &Right,
+        note: &mut Note<'_>,
+    ) -> Result<Owned, Outcome> {
+        if !right.shared {
+            return client.enforce(&key.to_string(), objects, noted, note);
+        }
+        let mut there = if right.anew { client.made(key)? } else { names(noted) };
+        let known = match right.anew {
+            true => own::by_marks(&[&there, noted], objects),
+            false => noted.to_vec(),
+        };
+        let mut keep = |objects: &[ObjectRef]| -> Result<(), Outcome> {
+            if names(objects) != there {
+                client.keep_made(key, objects)?;
+                there = names(objects);
+            }
+            Ok(())
+        };
+        let owned = client.enforce(&key.to_string(), objects, &known, &mut |objects| {
+            note(objects)?;
+            keep(objects).map_err(|outcome| {
+                outcome
+                    .reason()
+                    .cloned()
+                    .unwrap_or_else(|| Reason::new("Unnoted", "it cannot be noted what is made"))
+            })
+        })?;
+        keep(&owned.refs)?;
+        Ok(owned)
+    }
+
     /// What the cluster makes of a document.
     fn picture(
         &self,
@@ -223,6 +262,10 @@ impl Calls for Clients {
             }
             Err(outcome) => Err(outcome),
         }
+    }
+
+    fn lease(&self, call: &lease::Call) -> lease::Answer {
+        self.cluster().map_or(lease::Answer::Failed, |client| client.lease(call))
     }
 
     fn token(&self, scope: Scope, claims: Option<&str>) -> Result<Token, Outcome> {
@@ -323,31 +366,58 @@ impl Calls for Clients {
         &self,
         key: &Key,
         content: &[u8],
-        digest: Digest,
         held: &Held,
         noted: &[ObjectRef],
+        right: &Right,
         note: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
-        let client = self.cluster()?;
+        let client = self.cluster()?.fenced(&right.fence);
         let mut objects = match self.objects(&client, key, content, held)? {
             Ok(objects) => objects,
             Err(reason) => return Ok((Enforced::Failed(reason), noted.to_vec())),
         };
-        let owned = client.enforce(&key.to_string(), &objects, noted, note);
+        let owned = self.put(&client, key, &objects, noted, right, note);
         objects.iter_mut().for_each(supplies::wipe);
-        let owned = owned?;
-        let enforced = match refusal(&owned.refused) {
-            None => {
-                Enforced::Applied { digest, picture: self.picture(&client, key, content, held, &owned.live)? }
+        let owned = match owned {
+            // What was made before cannot be known, or noted.
+            Err(Outcome::Refused(reason)) if k3s::is_kubernetes_own(&reason) => {
+                return Ok((Enforced::Failed(reason), noted.to_vec()));
             }
+            owned => owned?,
+        };
+        let enforced = match refusal(&owned.refused) {
+            None => Enforced::Applied {
+                digest: Digest::of(content),
+                picture: self.picture(&client, key, content, held, &owned.live)?,
+            },
             Some(reason) => Enforced::Failed(reason),
         };
         Ok((enforced, owned.refs))
     }
 
-    fn withdraw(&self, key: &Key, held: &Held, noted: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
-        let client = self.cluster()?;
-        let left = client.withdraw(&key.to_string(), noted)?;
+    fn withdraw(
+        &self,
+        key: &Key,
+        wanted: Option<&[u8]>,
+        held: &Held,
+        noted: &[ObjectRef],
+        right: &Right,
+    ) -> Result<Withdrawn, Outcome> {
+        let client = self.cluster()?.fenced(&right.fence);
+        let mut noted = noted.to_vec();
+        if right.anew {
+            // What cannot be rendered was not made either.
+            let mut objects = match wanted {
+                Some(content) => self.objects(&client, key, content, held)?.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            noted = own::by_marks(&[&client.made(key)?, &noted], &objects);
+            objects.iter_mut().for_each(supplies::wipe);
+        }
+        let left = client.withdraw(&key.to_string(), &noted)?;
+        if left.is_empty() && right.shared {
+            client.drop_made(key)?;
+        }
         let waits = |code: &str| [own::LEAVING, own::WAITS].contains(&code);
         Ok(match (left.iter().find(|(_, reason)| !waits(&reason.code)), left.first()) {
             (_, None) => Withdrawn::Gone,
@@ -488,4 +558,9 @@ impl<T> Made<T> {
     fn place(&self) -> MutexGuard<'_, Option<Arc<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of objects, without what distinguishes one making from another.
+fn names(objects: &[ObjectRef]) -> Vec<ObjectRef> {
+    objects.iter().map(|object| ObjectRef { uid: None, ..object.clone() }).collect()
 }

@@ -6,10 +6,12 @@
 //!
 //! Nothing in here decides: when, what next and what an answer means is the core's.
 
-use super::calls::Calls;
+use super::calls::{Calls, Right};
 use super::pump::answer;
+use crate::core::desired::Going;
 use crate::core::difference::ObjectDiff;
 use crate::core::document::{Digest, Enforced, Key, Kinds, Listing, NOT_CACHED, Needs, ObjectRef, Withdrawn};
+use crate::core::port::DOCUMENT_RETURNED;
 use crate::core::{Outcome, Reason};
 use crate::scenario::mask;
 use crate::store::{Answer, Handle, StoreError};
@@ -21,6 +23,8 @@ pub struct Documents {
     pub(super) store: Handle,
     /// By the digest of what is in the cache: what a listing brings is written only when it differs. And what it needs.
     known: Mutex<BTreeMap<Key, (Digest, Needs)>>,
+    /// Under which right each was enforced last: under that one nobody else has touched its objects.
+    under: Mutex<BTreeMap<Key, u64>>,
 }
 
 impl Documents {
@@ -42,7 +46,7 @@ impl Documents {
                 Err(reason) => log::warn!("desired state: {key} cannot be read: {reason}"),
             }
         }
-        Documents { store, known: Mutex::new(known) }
+        Documents { store, known: Mutex::new(known), under: Mutex::default() }
     }
 
     /// What the cache holds, for the core's start.
@@ -50,9 +54,15 @@ impl Documents {
         self.known().iter().map(|(key, (digest, needs))| (key.clone(), *digest, *needs)).collect()
     }
 
-    /// Lists the source; what is new or changed is durably in the cache when this returns.
-    pub fn pull(&self, world: &dyn Calls, parent: bool, token: &str) -> Result<Listing, Outcome> {
-        world.pull(parent, token, &mut |key, digest, content| {
+    /// Lists the source; what is new or changed, and what of these came back, is durable when this returns.
+    pub fn pull(
+        &self,
+        world: &dyn Calls,
+        parent: bool,
+        going: &Going,
+        token: &str,
+    ) -> Result<Listing, Outcome> {
+        let listing = world.pull(parent, token, &mut |key, digest, content| {
             if let Some((_, needs)) = self.known().get(key).filter(|(known, _)| *known == digest) {
                 return Ok(*needs);
             }
@@ -61,11 +71,17 @@ impl Documents {
             let needs = world.needs(key, content);
             self.known().insert(key.clone(), (digest, needs));
             Ok(needs)
-        })
+        })?;
+        if let Some(returned) = going.returned(&listing.heads) {
+            // A listing that cannot be kept is one that was not heard.
+            wait(self.store.doc_put(DOCUMENT_RETURNED.to_owned(), returned, false))
+                .map_err(Outcome::Refused)?;
+        }
+        Ok(listing)
     }
 
     /// Puts a document's objects into the cluster as the cache has them.
-    pub fn enforce(&self, world: &dyn Calls, key: &Key) -> Result<Enforced, Outcome> {
+    pub fn enforce(&self, world: &dyn Calls, key: &Key, right: &Right) -> Result<Enforced, Outcome> {
         let read = wait(self.store.doc_get(wanted(key))).and_then(|content| {
             let content = content.ok_or_else(|| self.lost(key))?;
             Ok((content, self.made(key)?))
@@ -74,26 +90,38 @@ impl Documents {
             Ok(read) => read,
             Err(reason) => return Ok(Enforced::Failed(reason)),
         };
-        let digest = Digest::of(&content);
         let mut noted = before.clone();
-        let (enforced, after) =
-            world.enforce(key, &content, digest, &self.held(key), &before, &mut |objects| {
-                self.note(key, &mut noted, objects)
-            })?;
+        let (held, still) = (self.held(key), self.still(key, right));
+        let (enforced, after) = world.enforce(key, &content, &held, &before, &still, &mut |objects| {
+            self.note(key, &mut noted, objects)
+        })?;
         // An object whose UID is not noted is recognised by its label and annotation: this failing loses nothing.
         if let Err(reason) = self.note(key, &mut noted, &after) {
             return Ok(Enforced::Failed(reason));
+        }
+        // Of what failed it is not known whether the next leader would find it.
+        if !matches!(enforced, Enforced::Failed(_)) {
+            self.under().insert(key.clone(), right.number);
         }
         Ok(enforced)
     }
 
     /// Takes a document's objects out of the cluster, and when the last is gone the document out of the cache.
-    pub fn withdraw(&self, world: &dyn Calls, key: &Key) -> Result<Withdrawn, Outcome> {
+    pub fn withdraw(&self, world: &dyn Calls, key: &Key, right: &Right) -> Result<Withdrawn, Outcome> {
         let made = match self.made(key) {
             Ok(made) => made,
             Err(reason) => return Ok(Withdrawn::Failed(reason)),
         };
-        let outcome = world.withdraw(key, &self.held(key), &made)?;
+        let right = self.still(key, right);
+        let content = match right.anew {
+            true => match wait(self.store.doc_get(wanted(key))) {
+                Ok(content) => content,
+                Err(reason) => return Ok(Withdrawn::Failed(reason)),
+            },
+            false => None,
+        };
+        let held = self.held(key);
+        let outcome = world.withdraw(key, content.as_deref(), &held, &made, &right)?;
         if outcome == Withdrawn::Gone {
             // What is wanted goes first: between the two there is nothing wanted and a list of objects that are not there.
             let gone = wait(self.store.doc_remove(wanted(key)))
@@ -103,8 +131,19 @@ impl Documents {
                 return Ok(Withdrawn::Failed(reason));
             }
             self.known().remove(key);
+            self.under().remove(key);
         }
         Ok(outcome)
+    }
+
+    /// The right as it is for this document: what was noted under it is not out of date.
+    fn still(&self, key: &Key, right: &Right) -> Right {
+        let same = self.under().get(key) == Some(&right.number);
+        Right { anew: right.anew && !same, ..right.clone() }
+    }
+
+    fn under(&self) -> MutexGuard<'_, BTreeMap<Key, u64>> {
+        self.under.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the store has of a document: what is wanted, and the objects made for it.

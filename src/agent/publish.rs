@@ -104,6 +104,7 @@ mod tests {
             conditions: Vec::new(),
             cluster_facts: None,
             desired: None,
+            lease: Default::default(),
             store_notes: Vec::new(),
         }
     }

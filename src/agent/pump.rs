@@ -13,7 +13,7 @@
 //! shell does know: secrets, threads, clocks, and how to stop.
 
 use super::ack_log::AckLog;
-use super::calls::Calls;
+use super::calls::{Calls, Right};
 use super::control::Question;
 use super::deliver::{self, Order, no_token};
 use super::desired::Documents;
@@ -25,10 +25,12 @@ use super::tokens::Tokens;
 use super::workers::{NoResult, Workers};
 use crate::azure::Token;
 use crate::clock::Clock;
+use crate::core::lease;
 use crate::core::{
     Action, Core, Endpoint, Input, Lane, Loss, MessageId, Mono, Outcome, Random, Reason, Scope, Settings,
     Stream,
 };
+use crate::k3s::Fence;
 use crate::scenario::clock::Anchor;
 use crate::store::{Handle, LaneStats, Quarantined, StoreError};
 use std::sync::Arc;
@@ -101,6 +103,10 @@ pub struct Pump {
     /// A look at the store for the status is under way.
     pub(super) looking: bool,
     pub(super) stopping: bool,
+    /// The right to change the cluster, while there is one.
+    right: Option<Right>,
+    /// How many there were.
+    rights: u64,
 }
 
 /// The end of a job.
@@ -152,6 +158,8 @@ impl Pump {
             dirty: true,
             looking: false,
             stopping: false,
+            right: None,
+            rights: 0,
         }
     }
 
@@ -185,6 +193,7 @@ impl Pump {
         loop {
             let now = self.parts.clock.now();
             let Some(action) = self.parts.core.poll(now, self.parts.rng.as_mut()) else { break };
+            self.mind_right();
             self.carry_out(action);
         }
         let now = self.parts.clock.now().mono;
@@ -197,6 +206,34 @@ impl Pump {
     pub(super) fn handle(&mut self, input: Input) {
         let now = self.parts.clock.now();
         self.parts.core.handle(now, self.parts.rng.as_mut(), input);
+        self.mind_right();
+    }
+
+    /// Moves the fence of those who change the cluster, or closes it: they ask it before each request.
+    fn mind_right(&mut self) {
+        let (now, core) = (self.parts.clock.now(), &self.parts.core);
+        let until = core.fence(now);
+        if let (Some(right), Some(until)) = (&self.right, until)
+            && right.shared == core.is_shared()
+            && right.fence.extend(now.mono, until)
+        {
+            return;
+        }
+        if let Some(right) = self.right.take() {
+            right.fence.close();
+        }
+        if let Some(until) = until {
+            self.rights += 1;
+            let shared = core.is_shared();
+            let fence = Fence::new(until);
+            self.right = Some(Right { number: self.rights, fence, shared, anew: shared });
+        }
+    }
+
+    /// For one document. Without one nothing is sent.
+    fn right(&self) -> Right {
+        let none = || Right { number: 0, fence: Fence::new(Mono(0)), shared: true, anew: true };
+        self.right.clone().unwrap_or_else(none)
     }
 
     /// How long nothing is due. A suspended device counts differently than tokio's timers, hence the ceiling.
@@ -233,6 +270,14 @@ impl Pump {
                 |world| world.survey(),
                 |result| Done::Tell(Input::Surveyed(result)),
             ),
+            Action::Lease(call) => {
+                let world = Arc::clone(&self.parts.calls);
+                let result = self.workers.lease(move || world.lease(&call));
+                self.calls.spawn(async move {
+                    let answer = result.await.ok().and_then(Result::ok);
+                    Done::Tell(Input::Leased(answer.unwrap_or(lease::Answer::Failed)))
+                });
+            }
             Action::FetchToken { scope, claims } => self.call(
                 Endpoint::Login,
                 move |world| world.token(scope, claims.as_deref()),
@@ -249,12 +294,12 @@ impl Pump {
                     |result| Done::Tell(Input::Tagged(result.err().unwrap_or(Outcome::Success))),
                 );
             }
-            Action::Pull { parent } => {
+            Action::Pull { parent, going } => {
                 let token = self.parts.tokens.get(Scope::Arm);
                 let documents = Arc::clone(&self.parts.documents);
                 self.call(
                     Endpoint::Arm,
-                    move |world| documents.pull(world, parent, &token.ok_or_else(no_token)?),
+                    move |world| documents.pull(world, parent, &going, &token.ok_or_else(no_token)?),
                     |result| Done::Tell(Input::Pulled(result)),
                 );
             }
@@ -269,19 +314,19 @@ impl Pump {
             }
             Action::Enforce { key } => {
                 let documents = Arc::clone(&self.parts.documents);
-                let asked = key.clone();
+                let (asked, right) = (key.clone(), self.right());
                 self.call(
                     Endpoint::Kubernetes,
-                    move |world| documents.enforce(world, &asked),
+                    move |world| documents.enforce(world, &asked, &right),
                     |result| Done::Tell(Input::Enforced { key, result }),
                 );
             }
             Action::Withdraw { key } => {
                 let documents = Arc::clone(&self.parts.documents);
-                let asked = key.clone();
+                let (asked, right) = (key.clone(), self.right());
                 self.call(
                     Endpoint::Kubernetes,
-                    move |world| documents.withdraw(world, &asked),
+                    move |world| documents.withdraw(world, &asked, &right),
                     |result| Done::Tell(Input::Withdrawn { key, result }),
                 );
             }

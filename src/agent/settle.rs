@@ -195,7 +195,7 @@ impl Pump {
     }
 
     fn desired(&self) -> Desired {
-        status::desired(self.moment(), self.parts.core.view())
+        status::desired(self.moment(), self.parts.core.view(self.parts.clock.now()))
     }
 
     fn document(&self, name: &str) -> Result<(DocumentStatus, Key), Reason> {
@@ -265,7 +265,14 @@ impl Pump {
             state: format!("{:?}", clock.stamp().clock).to_lowercase(),
             offset_seconds: clock.offset_ms().map(|ms| ms / 1000),
         };
-        status::document(&self.parts.fixed, at, state, self.parts.core.view(), &self.stats, &self.own)
+        status::document(
+            &self.parts.fixed,
+            at,
+            state,
+            self.parts.core.view(self.parts.clock.now()),
+            &self.stats,
+            &self.own,
+        )
     }
 
     pub(super) fn question(&mut self, question: Question) {
@@ -330,19 +337,19 @@ impl Pump {
         self.parts.notifier.stopping();
         let calls_end = tokio::time::Instant::now() + CALLS_GRACE;
         let end = tokio::time::Instant::now() + STORE_GRACE;
-        let mut graceful = !self.calls.is_empty();
+        let mut grace = true;
+        // The Lease is given back as soon as no document is under way: whoever leads next need not wait for it to run out.
+        self.handle(Input::Stopping);
         loop {
             self.turn();
+            let graceful = grace && !self.calls.is_empty();
             if self.writes.is_empty() && !graceful {
                 break;
             }
             tokio::select! {
-                Some(done) = self.calls.join_next() => {
-                    self.settle(done);
-                    graceful &= !self.calls.is_empty();
-                }
+                Some(done) = self.calls.join_next() => self.settle(done),
                 Some(done) = self.writes.join_next() => self.settle(done),
-                () = tokio::time::sleep_until(calls_end), if graceful => graceful = false,
+                () = tokio::time::sleep_until(calls_end), if graceful => grace = false,
                 () = tokio::time::sleep_until(end) => {
                     log::error!("the store did not finish in time; what was acknowledged is durable");
                     return;

@@ -106,7 +106,9 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
     let stats = answer(store.stats()).await.unwrap_or_default();
     let losses = answer(store.unreported_losses()).await.unwrap_or_default();
     let documents_of_azure = Documents::restore(store.clone(), config.desired.kinds(), calls.as_ref()).await;
+    let me = me(&store, document(DOCUMENT_NODE).await).await;
     let restored = Restored {
+        me,
         desired: documents_of_azure.heads(),
         boot: clock.boot(),
         documents,
@@ -130,6 +132,24 @@ async fn open(config: &Config, ack_log: Option<AckLog>) -> Result<Parts, Failed>
         ack_log,
         clock,
     })
+}
+
+/// What this device is called in the cluster's Lease: its host name, for people, and a number that no copy of the name has.
+async fn me(store: &Handle, kept: Option<Vec<u8>>) -> String {
+    let number = match kept.and_then(|kept| String::from_utf8(kept).ok()).filter(|kept| !kept.is_empty()) {
+        Some(number) => number,
+        None => {
+            let drawn = getrandom::u64().ok().zip(getrandom::u64().ok());
+            let number =
+                drawn.map_or_else(|| std::process::id().to_string(), |(a, b)| format!("{a:016x}{b:016x}"));
+            let kept = store.doc_put(DOCUMENT_NODE.to_owned(), number.clone().into_bytes(), false);
+            if let Err(reason) = answer(kept).await {
+                log::warn!("the device's name in the Lease cannot be kept: {reason}");
+            }
+            number
+        }
+    };
+    format!("{}_{number}", rustix::system::uname().nodename().to_string_lossy())
 }
 
 fn open_store(config: &Config) -> Result<Handle, Failed> {
@@ -248,6 +268,8 @@ impl Random for SystemRandom {
     }
 }
 
+/// What distinguishes this device from others of its host name.
+const DOCUMENT_NODE: &str = "agent/node";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Questions of the control socket that wait for the pump.
 const QUESTIONS: usize = 4;

@@ -6,7 +6,7 @@ use crate::core::port::{DocumentView, LinkView, View};
 use crate::core::{Endpoint, Lane, Now, Reason, Stream};
 use crate::status::{
     ClockStatus, ClusterStatus, Condition, Desired, DesiredSummary, DocumentStatus, FluxStatus, LaneStatus,
-    LinkStatus, Outbox, QuarantinedRecord, STATUS_VERSION, Status, UpgradeStatus,
+    LeaseStatus, LinkStatus, Outbox, QuarantinedRecord, STATUS_VERSION, Status, UpgradeStatus,
 };
 use crate::store::{LaneStats, Quarantined};
 
@@ -115,6 +115,11 @@ pub fn document(
             vcpu_count: facts.vcpu_count,
             observed: at.text_of(then),
         }),
+        lease: LeaseStatus {
+            state: view.lease.state.to_owned(),
+            me: view.lease.me,
+            holder: view.lease.holder,
+        },
         store_notes: fixed.store_notes.clone(),
     }
 }
@@ -223,7 +228,7 @@ pub fn text(wall_ms: i64) -> String {
 mod tests {
     use super::*;
     use crate::core::Mono;
-    use crate::core::port::{ConditionView, LinkView};
+    use crate::core::port::{ConditionView, LeaseView, LinkView};
 
     fn fixed() -> Fixed {
         Fixed {
@@ -245,6 +250,7 @@ mod tests {
             desired: None,
             flux: None,
             upgrade: None,
+            lease: LeaseView::default(),
         }
     }
 

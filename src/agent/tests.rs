@@ -1,6 +1,6 @@
 //! The pump with a real store and a world that obeys the test: it stalls, panics, and tells the wrong time.
 
-use super::calls::{Calls, Keep, Note};
+use super::calls::{Calls, Keep, Note, Right};
 use super::control::{Get, Question, Request};
 use super::desired::Documents;
 use super::notify::Notifier;
@@ -14,8 +14,9 @@ use crate::azure::Token;
 use crate::clock::Clock;
 use crate::core::difference::ObjectDiff;
 use crate::core::document::{
-    Confirmation, Digest, Enforced, Key, Kinds, Listing, Needs, ObjectRef, Parent, Supply, Withdrawn,
+    Confirmation, Enforced, Key, Kinds, Listing, Needs, ObjectRef, Parent, Supply, Withdrawn,
 };
+use crate::core::lease;
 use crate::core::{
     Core, Endpoint, Outcome, Profile, Random, Reason, Restored, Scope, Settings, Stream, link,
 };
@@ -77,7 +78,7 @@ impl Calls for World {
         self.enter(Endpoint::Kubernetes);
         Ok(Facts {
             kubernetes_version: "v1.36.3+k3s1".into(),
-            node_count: 3,
+            node_count: 1,
             vcpu_count: 12,
             agent_version: "1".into(),
         })
@@ -91,6 +92,10 @@ impl Calls for World {
     fn look(&self, _: Option<&Release>) -> Result<Look, Outcome> {
         self.enter(Endpoint::Releases);
         Ok(Look::default())
+    }
+
+    fn lease(&self, _: &lease::Call) -> lease::Answer {
+        lease::Answer::Absent
     }
 
     fn token(&self, _: Scope, _: Option<&str>) -> Result<Token, Outcome> {
@@ -150,16 +155,23 @@ impl Calls for World {
         &self,
         _: &Key,
         _: &[u8],
-        _: Digest,
         _: &Held,
         _: &[ObjectRef],
+        _: &Right,
         _: &mut Note<'_>,
     ) -> Result<(Enforced, Vec<ObjectRef>), Outcome> {
         self.enter(Endpoint::Kubernetes);
         Ok((Enforced::Failed(Reason::new("Test", "nothing is enforced here")), Vec::new()))
     }
 
-    fn withdraw(&self, _: &Key, _: &Held, _: &[ObjectRef]) -> Result<Withdrawn, Outcome> {
+    fn withdraw(
+        &self,
+        _: &Key,
+        _: Option<&[u8]>,
+        _: &Held,
+        _: &[ObjectRef],
+        _: &Right,
+    ) -> Result<Withdrawn, Outcome> {
         self.enter(Endpoint::Kubernetes);
         Ok(Withdrawn::Gone)
     }

@@ -2,7 +2,7 @@
 //!
 //! A thread of its own for each call costs some 50 µs beside a call of milliseconds at best; in return nothing waits
 //! between calls (no wake-ups, no stacks) and a stalled endpoint holds its own thread and nobody else's. The bound is the
-//! number of endpoints, [`Endpoint::ALL`]. A call ends by its own deadline (`http::Request`); nobody waits for it at the end
+//! number of endpoints, [`Endpoint::ALL`], with one for the Lease and one for an operator's question. A call ends by its own deadline (`http::Request`); nobody waits for it at the end
 //! of the process. A job's panic ends in its result, [`Panicked`], never in the process.
 
 use crate::core::{Endpoint, Reason};
@@ -17,6 +17,8 @@ pub struct Workers {
     busy: [Arc<AtomicBool>; Endpoint::ALL.len()],
     /// A question of an operator's is being answered.
     asked: Arc<AtomicBool>,
+    /// The Lease is being asked for.
+    lease: Arc<AtomicBool>,
     panics: Arc<AtomicU64>,
 }
 
@@ -72,6 +74,15 @@ impl Workers {
         J: FnOnce() -> T + Send + 'static,
     {
         self.start_at(Arc::clone(&self.asked), "question", job)
+    }
+
+    /// The same for the Lease: a document that takes long holds up no renewal.
+    pub fn lease<T, J>(&self, job: J) -> oneshot::Receiver<Result<T, NoResult>>
+    where
+        T: Send + 'static,
+        J: FnOnce() -> T + Send + 'static,
+    {
+        self.start_at(Arc::clone(&self.lease), "lease", job)
     }
 
     fn start_at<T, J>(

@@ -137,6 +137,7 @@ fn screen(shown: &Shown) -> String {
         Some(_) => writeln!(text, "arclet {}", clean(&status.agent_version)),
     };
     text.push_str(&cluster(status));
+    text.push_str(&leads(status));
     for condition in &status.conditions {
         let about = clean(&condition.about);
         let _ = write!(
@@ -191,6 +192,19 @@ fn cluster(status: &Status) -> String {
         );
     }
     text
+}
+
+/// Nothing where it needs no word: on one node.
+fn leads(status: &Status) -> String {
+    let holder = status.lease.holder.as_deref();
+    match status.lease.state.as_str() {
+        "leader" => "Leads      this device, for all nodes of the cluster\n".to_owned(),
+        "candidate" => match holder.filter(|holder| *holder != status.lease.me) {
+            Some(holder) => format!("Leads      {}; this device stands by\n", clean(holder)),
+            None => "Leads      no device at present; this one stands by\n".to_owned(),
+        },
+        _ => String::new(),
+    }
 }
 
 fn line_of_link(link: &LinkStatus, now: &str) -> String {

@@ -18,7 +18,6 @@
 //! was connected before there was a role for it goes on working. Who may not count goes by the Lease.
 //!
 //! Not in here: requests, the Lease's form in Kubernetes, and what a leader does with its right.
-//! `ring` does not move this machine yet: until it does, arclet is to run on one node of a cluster.
 
 #[cfg(test)]
 mod tests;

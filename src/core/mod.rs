@@ -13,7 +13,8 @@
 //!     token       which tokens are at hand                             allowance  bytes of a day
 //!     drain       the way back after a shared outage                   reports    what waits to be enqueued
 //!     desired     the life of each document of the desired state    document   what that state is made of
-//!     conditions  what an operator should look at                      lease       which agent of a cluster leads                   difference  what a document wants against what is there
+//!     conditions  what an operator should look at                  lease      which agent of a cluster leads
+//!     difference  what a document wants against what is there
 //! ```
 //!
 //! The machines do not know each other. A decision that needs two of them is made in `ring`.

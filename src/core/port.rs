@@ -3,6 +3,7 @@
 //! Plain data only. The shell carries each action out once and answers it with exactly one input, named beside the
 //! action; there is nothing else that it may know of the core, and nothing else that the core may know of the world.
 
+use super::desired::Going;
 use super::document::{
     Confirmation, Digest, Enforced, Key, Listing, Needs, Picture, Supplied, Supply, Withdrawn,
 };
@@ -80,6 +81,8 @@ pub enum Action {
     Pull {
         /// With the cluster's own resource.
         parent: bool,
+        /// What came back of these is durable before the answer, too.
+        going: Going,
     },
     /// Ask for one document that listings lack, and for the cluster's own resource. Answer: [`Input::Confirmed`].
     /// Endpoint: Arm.
@@ -98,6 +101,9 @@ pub enum Action {
         /// Which.
         key: Key,
     },
+    /// Ask the API server about the Lease; beside, and never instead of, the call of the endpoint Kubernetes. Answer:
+    /// [`Input::Leased`].
+    Lease(super::lease::Call),
     /// Fetch what a document needs from elsewhere; what is new is durably in the cache before the answer. Answer:
     /// [`Input::Supplied`]. Endpoint: [`Supply::endpoint`].
     Supply {
@@ -257,6 +263,10 @@ pub enum Input {
     },
     /// Answer to [`Action::Look`]. An error is the feed's or its link's, not a release's.
     Looked(Result<Look, Outcome>),
+    /// Answer to [`Action::Lease`].
+    Leased(super::lease::Answer),
+    /// The agent is about to end: nothing more is begun, and the Lease is given back.
+    Stopping,
     /// Someone asks to pull and to enforce now (`arclet desired refresh`).
     Refresh,
     /// Answer to [`Action::ReportedLosses`].
@@ -334,6 +344,8 @@ impl LossCause {
 /// What survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
+    /// What this device is called in the Lease: the same after a restart, and no other's.
+    pub me: String,
     /// This boot's id: monotonic times of other boots do not compare.
     pub boot: [u8; 16],
     /// What [`Action::Remember`] kept; unknown names and unreadable contents are passed over.
@@ -349,8 +361,15 @@ pub struct Restored {
 }
 
 /// Names of the documents that the core remembers.
-pub const DOCUMENTS: [&str; 6] =
-    [DOCUMENT_CONTACT, DOCUMENT_TAGS, DOCUMENT_CLOCK, DOCUMENT_ALLOWANCE, DOCUMENT_DESIRED, DOCUMENT_UPGRADE];
+pub const DOCUMENTS: [&str; 7] = [
+    DOCUMENT_CONTACT,
+    DOCUMENT_TAGS,
+    DOCUMENT_CLOCK,
+    DOCUMENT_ALLOWANCE,
+    DOCUMENT_DESIRED,
+    DOCUMENT_RETURNED,
+    DOCUMENT_UPGRADE,
+];
 /// When Azure last heard of this cluster.
 pub const DOCUMENT_CONTACT: &str = "core/contact";
 /// The tags that were last sent.
@@ -362,6 +381,8 @@ pub const DOCUMENT_ALLOWANCE: &str = "core/allowance";
 
 /// Whose the documents of the desired state are, and which of them go.
 pub const DOCUMENT_DESIRED: &str = "core/desired";
+/// Which of them Azure wants again. The shell writes it, with [`Going::returned`].
+pub const DOCUMENT_RETURNED: &str = "core/returned";
 /// The newest release that was ever seen, and what Azure was told of it.
 pub const DOCUMENT_UPGRADE: &str = "core/upgrade";
 
@@ -384,6 +405,19 @@ pub struct View {
     pub flux: Option<(Installation, Now)>,
     /// Newer releases; `None` where nobody looks for any.
     pub upgrade: Option<UpgradeView>,
+    /// Which agent of the cluster leads.
+    pub lease: LeaseView,
+}
+
+/// Which agent of the cluster leads.
+#[derive(Clone, Debug, Default)]
+pub struct LeaseView {
+    /// `unknown`, `alone`, `candidate`, `leader`.
+    pub state: &'static str,
+    /// What this one is called.
+    pub me: String,
+    /// Whom the Lease names, as it was last seen.
+    pub holder: Option<String>,
 }
 
 /// What is known of the feed of releases.

@@ -47,10 +47,12 @@ pub enum Timer {
     Supply,
     /// The next look for a newer release is due.
     Upgrade,
+    /// The Lease is to be renewed, or looked at.
+    Lease,
 }
 
 impl Timer {
-    const ALL: [Timer; 19] = [
+    const ALL: [Timer; 20] = [
         Timer::Heartbeat,
         Timer::Observe,
         Timer::Whole,
@@ -70,6 +72,7 @@ impl Timer {
         Timer::Enforce,
         Timer::Supply,
         Timer::Upgrade,
+        Timer::Lease,
     ];
 }
 

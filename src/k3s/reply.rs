@@ -137,7 +137,7 @@ fn failed(call: &str, reply: &Response) -> Outcome {
 }
 
 /// Whether a refusal is Kubernetes' own word about what was asked, and not a fault of the way there.
-pub(super) fn is_kubernetes_own(reason: &Reason) -> bool {
+pub fn is_kubernetes_own(reason: &Reason) -> bool {
     ![code::NOT_KUBERNETES, NOT_LEADING, "TokenFileUnreadable", "ReplyTooLarge", "ProtocolError"]
         .contains(&reason.code.as_str())
 }

@@ -56,6 +56,8 @@ pub const HEARTBEAT: &[Column] = &[
     ("AgentVersion", Type::String),
     // heartbeat: seconds since the process started.
     ("UptimeSeconds", Type::Long),
+    // heartbeat: leader or candidate, where several nodes of the cluster run arclet.
+    ("Role", Type::String),
     // gap: Azure heard nothing from .. to.
     ("From", Type::DateTime),
     ("To", Type::DateTime),

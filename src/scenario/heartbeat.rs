@@ -20,6 +20,8 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
@@ -46,12 +48,13 @@ impl Row<'_> {
     }
 }
 
-/// The body of a heartbeat.
-pub fn heartbeat(agent_version: &str, uptime: Duration) -> Vec<u8> {
+/// The body of a heartbeat. `role` where several agents take turns.
+pub fn heartbeat(agent_version: &str, uptime: Duration, role: Option<&str>) -> Vec<u8> {
     Row {
         kind: "heartbeat",
         agent_version: Some(agent_version),
         uptime_seconds: Some(uptime.as_secs()),
+        role,
         ..Row::default()
     }
     .body()
@@ -120,7 +123,7 @@ mod tests {
         let silence =
             Gap { from_ms: 0, to_ms: 1, missed: Some(1), why: ("Restarted".into(), "it was off".into()) };
         for body in [
-            heartbeat("0.1.0", Duration::from_secs(300)),
+            heartbeat("0.1.0", Duration::from_secs(300), None),
             loss(Lane::Logs, LossCause::Damage, 3, 9),
             quarantine(Lane::Audit, Stream::Inventory, 7, &reason, 2),
             gap(&silence),

@@ -4,6 +4,7 @@
 use super::{INSTALL, PATIENCE, Rig, eventually, known, on_each_server, rest};
 use arclet::clock::Clock;
 use arclet::core::Mono;
+use arclet::core::document::{Key, Kind, ObjectRef};
 use arclet::core::lease::{Answer, Call, Seen};
 use arclet::k3s::{Client, Deleted, Fence, Resource, code, install};
 use std::sync::PoisonError;
@@ -95,5 +96,34 @@ fn what_changes_the_cluster_goes_only_before_the_fence_and_a_passed_fence_stays_
         assert_eq!(super::refused(delete).code, "NotLeading");
         assert!(!fence.extend(now(), Mono(u64::MAX)), "a new right brings a new fence");
         assert!(client.get(&known("ConfigMap"), Some(&rig.namespace), "fenced").unwrap().is_some());
+    });
+}
+
+#[test]
+fn what_a_leader_made_is_found_by_the_next_in_its_order_and_is_gone_with_the_last() {
+    let _alone = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
+    on_each_server("made", |rig| {
+        install::remove_all(&rig.client).unwrap();
+        let agent = agent(rig);
+        let key = Key::new(Kind::Flux, "fleet");
+        let object = |name: &str, uid: Option<&str>| ObjectRef {
+            api_version: "source.toolkit.fluxcd.io/v1".into(),
+            kind: "GitRepository".into(),
+            namespace: Some("apps".into()),
+            name: name.into(),
+            uid: uid.map(str::to_owned),
+        };
+        eventually("the role", || agent.made(&key) == Ok(Vec::new()));
+        let made = [object("b", Some("1-2-3")), object("a", None)];
+        eventually("the first note", || agent.keep_made(&key, &made) == Ok(()));
+        // Who leads next knows an object by its marks: it may have been made anew.
+        assert_eq!(agent.made(&key), Ok(vec![object("b", None), object("a", None)]));
+        assert_eq!(agent.made(&Key::new(Kind::Extension, "fleet")), Ok(Vec::new()));
+        agent.keep_made(&key, &made[1..]).unwrap();
+        assert_eq!(agent.made(&key), Ok(vec![object("a", None)]));
+        agent.drop_made(&key).unwrap();
+        agent.drop_made(&key).unwrap();
+        assert_eq!(agent.made(&key), Ok(Vec::new()));
+        install::remove_all(&rig.client).unwrap();
     });
 }

@@ -61,7 +61,7 @@ pub fn gone(rig: &Rig, name: &str) {
 }
 
 /// What `arclet desired` shows, as soon as it is as wanted.
-fn shown(agent: &mut Agent, what: &str, mut wanted: impl FnMut(&Desired) -> bool) -> Desired {
+pub fn shown(agent: &mut Agent, what: &str, mut wanted: impl FnMut(&Desired) -> bool) -> Desired {
     eventually(what, || {
         let answer = agent.ask(r#"{"get":"desired"}"#)?;
         let desired: Desired = serde_json::from_value(answer).expect("the document of arclet desired");

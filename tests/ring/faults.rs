@@ -113,7 +113,7 @@ fn a_stalled_endpoint_delays_no_other() {
 
 #[test]
 fn a_record_that_azure_refuses_for_ever_is_set_aside_alone_and_reported() {
-    let rig = Rig::new(Setup::default());
+    let rig = Rig::new(Setup { nodes: 3, ..Setup::default() });
     let mut agent = rig.start();
     // Or what is to be a change would be in the first whole report.
     eventually("a whole report", || rig.arrived("whole").pop());

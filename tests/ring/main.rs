@@ -13,6 +13,7 @@ mod extensions;
 mod faults;
 mod flux;
 mod kills;
+mod lease;
 mod lifecycle;
 // Shared with benches/, which use more of it.
 #[allow(dead_code)]

@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything takes, also on a busy machine.
@@ -44,7 +45,7 @@ impl Default for Setup {
             binary: env!("CARGO_BIN_EXE_arclet").into(),
             report: report("100ms", "100ms", "24h"),
             retry: "first = \"20ms\"\nlongest = \"100ms\"\nrefused = \"100ms\"",
-            nodes: 3,
+            nodes: 1,
             desired: "",
             upgrade: String::new(),
             level: "debug",
@@ -63,8 +64,8 @@ pub fn report(heartbeat: &str, metadata: &str, whole: &str) -> String {
 
 /// Both sides of the ring, and the place where the agent lives.
 pub struct Rig {
-    pub azure: Azure,
-    pub k3s: ApiServer,
+    pub azure: Arc<Azure>,
+    pub k3s: Arc<ApiServer>,
     pub setup: Setup,
     /// Where the agent is told that login, ARM and ingestion are: a relay may stand in between.
     pub urls: [String; 3],
@@ -74,7 +75,8 @@ pub struct Rig {
 impl Rig {
     /// Both stand-ins run and the configuration is written; the agent is not started yet.
     pub fn new(setup: Setup) -> Rig {
-        let azure = Azure::start(azure_standin::Options::default()).expect("the Azure stand-in starts");
+        let azure =
+            Arc::new(Azure::start(azure_standin::Options::default()).expect("the Azure stand-in starts"));
         let id = azure_standin::cluster_id("k3s-1");
         azure.seed_cluster(&id, connected(&id));
         let nodes = k3s_standin::Options {
@@ -84,14 +86,41 @@ impl Rig {
             helm: setup.helm,
             ..k3s_standin::Options::default()
         };
-        let k3s = ApiServer::start(nodes).expect("the API server starts");
+        let k3s = Arc::new(ApiServer::start(nodes).expect("the API server starts"));
         let urls = [azure.login_url(), azure.arm_url(), azure.ingest_url()];
         let rig = Rig { azure, k3s, setup, urls, dir: tempfile::tempdir().expect("a directory") };
         rig.k3s.kubeconfig(&rig.path("kubeconfig")).expect("a kubeconfig");
-        rig.secret_file("client-secret", DEVICE.1);
-        std::fs::write(rig.path("ca.pem"), rig.azure.ca_pem()).expect("a file");
-        rig.configure(&rig.setup.report.clone());
+        rig.furnish();
+        if rig.setup.nodes > 1 {
+            rig.lease_is_free();
+        }
         rig
+    }
+
+    /// Another device of the same cluster; the API server knows it by a client certificate.
+    pub fn beside(&self) -> Rig {
+        let (azure, k3s) = (Arc::clone(&self.azure), Arc::clone(&self.k3s));
+        let dir = tempfile::tempdir().expect("a directory");
+        let rig = Rig { azure, k3s, setup: self.setup.clone(), urls: self.urls.clone(), dir };
+        rig.k3s.kubeconfig_with_certificate(&rig.path("kubeconfig")).expect("a kubeconfig");
+        rig.furnish();
+        rig
+    }
+
+    fn furnish(&self) {
+        self.secret_file("client-secret", DEVICE.1);
+        std::fs::write(self.path("ca.pem"), self.azure.ca_pem()).expect("a file");
+        self.configure(&self.setup.report.clone());
+    }
+
+    /// Makes the Lease as an agent leaves it that has ended: of a new cluster it would be a minute until one leads.
+    fn lease_is_free(&self) {
+        let connection = arclet::k3s::kubeconfig::load(&self.path("kubeconfig")).expect("a kubeconfig");
+        let client = arclet::k3s::Client::new(connection, arclet::clock::Clock::new()).expect("a client");
+        let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "arclet", "labels": {"app.kubernetes.io/managed-by": "arclet"}}});
+        client.apply(&namespace, "test", false).expect("a namespace");
+        let write = arclet::core::lease::Call::Write { base: None, holder: String::new() };
+        assert!(matches!(client.lease(&write), arclet::core::lease::Answer::There(_)), "a Lease");
     }
 
     /// A file of the agent's.

@@ -18,7 +18,12 @@ const EXTENSION: &str = "extension/mon";
 
 /// The cluster with an agent that is what `arclet connect` makes of it, and its administrator.
 fn rig() -> (Rig, Client) {
+    rig_of(1)
+}
+
+fn rig_of(nodes: usize) -> (Rig, Client) {
     let rig = Rig::new(Setup {
+        nodes,
         report: crate::rig::report("100ms", "50ms", "24h"),
         desired: "gitops = true\nextensions = true\ncatalogue = \"{catalogue}\"\npull-interval = \"50ms\"\nenforce-interval = \"50ms\"",
         flux: Flux::Stable,
@@ -60,7 +65,7 @@ fn bindings() -> Vec<String> {
     let of_scenario = |object: &Value| !object["metadata"]["labels"][install::SCENARIO_LABEL].is_null();
     let bindings = objects.iter().filter(|object| match object["kind"].as_str() {
         Some("ClusterRoleBinding") => true,
-        // The Lease's role is tested beside the Lease.
+        // That of the Lease is of several nodes: see below.
         Some("RoleBinding") => of_scenario(object),
         _ => false,
     });
@@ -87,7 +92,7 @@ fn enforced(agent: &Agent, name: &str) {
 /// The reason names the role and how it is granted.
 fn names(reason: &Reason, role: &str) -> bool {
     let how = match role {
-        "arclet-metadata" => "arclet connect grants it",
+        "arclet-metadata" | "arclet-lease" => "arclet connect grants it",
         "arclet-gitops" => "arclet connect --gitops grants it",
         "arclet-gitops-secrets" => "arclet connect --gitops --key-vault",
         "arclet-extensions" => "arclet connect --extensions grants it",
@@ -174,6 +179,27 @@ fn without_a_role_what_needs_it_names_it_and_its_cure_and_the_others_go_on() {
         agent.wait("no trouble left", |status| {
             seen(status) && flux(status, None) && !status.conditions.iter().any(|c| names(&c.reason, &role))
         });
+    }
+}
+
+#[test]
+fn without_the_lease_s_role_nobody_leads_and_says_so_and_reports_go_on_and_the_cure_cures() {
+    let (rig, administrator) = rig_of(2);
+    assert!(rig.k3s.delete((RBAC, "RoleBinding", "arclet", "arclet-lease")));
+    let mut agent = rig.start();
+    let told = |status: &Status| status.conditions.iter().any(|c| names(&c.reason, "arclet-lease"));
+    agent.wait("the condition", |status| told(status) && status.lease.state == "candidate");
+    eventually("the report of the cluster", || rig.arrived("whole").pop());
+    eventually("the document", || {
+        desired(&agent)?.documents.iter().any(|d| d.document == PLAIN).then_some(())
+    });
+    assert!(rig.k3s.objects("source.toolkit.fluxcd.io/v1", "GitRepository").is_empty(), "nobody leads");
+    grant(&administrator);
+    agent.wait("that it leads", |status| !told(status) && status.lease.state == "leader");
+    enforced(&agent, PLAIN);
+    // What is made is noted in the cluster, and that too takes the role.
+    for name in ["made-flux-plain", "made-extension-mon"] {
+        eventually(name, || rig.k3s.object(("v1", "ConfigMap", "arclet", name)));
     }
 }
 

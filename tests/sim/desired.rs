@@ -4,10 +4,12 @@ use crate::far::{Mode, reason};
 use crate::supplies::{Shelf, needs};
 use crate::world::{HOUR, MINUTE, SECOND, World};
 use crate::{number, trouble};
+use arclet::core::desired::Going;
 use arclet::core::document::{
     Compliance, Confirmation, Digest, Enforced, Head, Key, Kind, Listing, NOT_CACHED, Needs, Parent, Picture,
     Supply, Withdrawn,
 };
+use arclet::core::port::DOCUMENT_RETURNED;
 use arclet::core::settings::DesiredSettings;
 use arclet::core::{Action, Endpoint, Input, Outcome, Profile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +56,13 @@ fn refused(digest: Digest) -> bool {
 impl Site {
     pub fn cached(&self) -> Vec<(Key, Digest, Needs)> {
         self.cache.iter().map(|(key, digest)| (key.clone(), *digest, needs(*digest))).collect()
+    }
+
+    /// A process starts. What it finds in the cache though none had heard of it was never in the cluster: it counts from here.
+    pub fn restarted(&mut self) {
+        for key in self.cache.keys() {
+            self.listed.entry(key.clone()).or_insert((self.parent, 0));
+        }
     }
 
     fn there(&self) -> Parent {
@@ -145,7 +154,7 @@ impl Site {
     fn converged(&self, world: &World) {
         let wanted = self.azure.iter().filter(|(_, (_, leaving))| !leaving);
         let wanted: BTreeMap<_, _> = wanted.map(|(key, (n, _))| (key.clone(), digest(*n))).collect();
-        let view = world.core.view().desired.expect("the scenario is on");
+        let view = world.view().desired.expect("the scenario is on");
         let state = |key: &Key| view.documents.iter().find(|document| document.key == *key).map(|d| d.state);
         for (key, digest) in &wanted {
             match refused(*digest) {
@@ -178,7 +187,7 @@ impl World {
     }
 
     /// Lists ARM's documents and puts what is new into the cache.
-    pub fn pull(&mut self, parent: bool, met: Option<Outcome>) -> Result<Listing, Outcome> {
+    pub fn pull(&mut self, parent: bool, going: &Going, met: Option<Outcome>) -> Result<Listing, Outcome> {
         if let Some(outcome) = met {
             return Err(outcome);
         }
@@ -206,13 +215,20 @@ impl World {
         if partial {
             return Err(Outcome::Refused(reason("NotArm")));
         }
+        if let Some(returned) = going.returned(&heads) {
+            if broken {
+                return Err(Outcome::Refused(reason("Io")));
+            }
+            self.store.documents.insert(DOCUMENT_RETURNED.into(), returned);
+        }
         Ok(Listing { heads, parent: parent.then(|| self.site.there()) })
     }
 
     /// Somebody works in Azure, or in the cluster.
     fn change(&mut self) {
         let key = key(self.rng.below(8));
-        match self.rng.below(20) {
+        match self.rng.below(22) {
+            20 | 21 => self.another_agent(),
             16 | 17 => self.site.shelf.version = self.site.shelf.version.wrapping_add(1),
             18 => self.site.shelf.lacks = !self.site.shelf.lacks,
             19 => {
@@ -293,6 +309,7 @@ fn chaos(seed: u64) -> Site {
         }
     }
     world.heal();
+    world.another_ends();
     world.site.partial = false;
     world.site.shelf.lacks = false;
     world.site.blind = None;
@@ -343,7 +360,7 @@ fn a_look_at_the_nodes_or_a_tag_that_is_refused_keeps_nobody_from_pulling_and_en
             world.run_until(world.time + 7 * MINUTE);
             assert_eq!(world.site.cluster.get(&key(3)), Some(&digest(n)), "{refused:?}");
         }
-        assert!(!world.core.view().conditions.is_empty(), "it is shown");
+        assert!(!world.view().conditions.is_empty(), "it is shown");
     }
 }
 
@@ -392,5 +409,40 @@ fn where_the_scenario_is_off_nothing_is_pulled_and_nothing_enforced() {
     world.tell(Input::Refresh);
     world.run_until(world.time + 24 * HOUR);
     assert!(world.site.cluster.is_empty() && world.site.listed.is_empty());
-    assert!(world.core.view().desired.is_none());
+    assert!(world.view().desired.is_none());
+}
+
+#[test]
+fn what_azure_wants_again_while_its_withdrawal_waits_stays_in_the_cluster_wherever_the_process_dies() {
+    let mut heard = 0;
+    for steps in 0..60 {
+        let mut world = World::gitops(11);
+        for n in 0..3 {
+            world.site.azure.insert(key(n), (n as u8, false));
+        }
+        world.run_until(world.time + 10 * MINUTE);
+        assert_eq!(world.site.cluster.len(), 3);
+        world.another_leads();
+        // Both go, and neither may be taken out while another agent leads.
+        world.site.azure.remove(&key(1));
+        world.site.azure.remove(&key(2));
+        world.run_until(world.time + 30 * MINUTE);
+        assert_eq!(world.site.cluster.len(), 3);
+        // One comes back; the process may die before or after it hears of it, and after that there is no link.
+        world.site.azure.insert(key(1), (1, false));
+        world.tell(Input::Refresh);
+        world.crash_in(steps);
+        let end = world.time + MINUTE;
+        while world.crashes == 0 && world.time < end {
+            world.run_until(world.time + 10);
+        }
+        let again = world.site.listed.get(&key(1)).is_some_and(|(_, lacked)| *lacked == 0);
+        heard += u64::from(again && world.crashes > 0);
+        world.set_mode(Endpoint::Arm, Mode::Down);
+        world.another_ends();
+        world.run_until(world.time + HOUR);
+        assert!(!again || world.site.cluster.contains_key(&key(1)), "after {steps} steps");
+        assert!(!world.site.cluster.contains_key(&key(2)), "what goes goes without a link too, {steps}");
+    }
+    assert!(heard > 0, "the process died after it had heard of it, at least once");
 }

@@ -22,12 +22,12 @@ fn a_stream_that_the_server_refuses_or_breaks_on_holds_up_no_other() {
             assert!(delivered(&world, lane, Stream::Inventory) >= 30, "{mode:?} {lane:?}");
             assert_eq!(delivered(&world, lane, Stream::Heartbeat), 0);
         }
-        let shown = world.core.view().conditions.iter().any(|c| c.about == "stream ArcletHeartbeat_CL");
+        let shown = world.view().conditions.iter().any(|c| c.about == "stream ArcletHeartbeat_CL");
         assert_eq!(shown, matches!(mode, Mode::Lacks(_)), "what someone has to set right is shown");
         world.heal();
         world.run_until(40 * MINUTE);
         assert!(world.store.is_empty(), "{mode:?}");
-        assert!(world.core.view().conditions.is_empty());
+        assert!(world.view().conditions.is_empty());
     }
 }
 
@@ -77,7 +77,7 @@ fn a_report_lane_that_is_full_stops_no_heartbeat_and_loses_no_change() {
     world.facts.node_count = 9;
     world.run_until(2 * HOUR);
     assert!(delivered(&world, Lane::State, Stream::Heartbeat) >= 22);
-    assert!(world.core.view().conditions.iter().any(|c| c.about == "lane report"));
+    assert!(world.view().conditions.iter().any(|c| c.about == "lane report"));
     world.facts.vcpu_count = 40;
     world.run_until(3 * HOUR);
     world.store.full = false;
@@ -87,7 +87,7 @@ fn a_report_lane_that_is_full_stops_no_heartbeat_and_loses_no_change() {
         (&last.1["Kind"], &last.1["NodeCount"], &last.1["VcpuCount"]),
         (&"delta".into(), &9.into(), &40.into())
     );
-    assert!(world.core.view().conditions.is_empty());
+    assert!(world.view().conditions.is_empty());
 }
 
 #[test]
@@ -99,16 +99,16 @@ fn a_token_that_is_rejected_is_replaced_once_and_then_slowly() {
     let before = logins(&world);
     world.run_until(HOUR + 10 * MINUTE);
     assert_eq!(logins(&world), before + 1, "one new token");
-    assert!(world.core.view().conditions.is_empty());
+    assert!(world.view().conditions.is_empty());
     world.set_mode(Endpoint::Ingest, Mode::Unauthorized);
     world.run_until(3 * HOUR);
     let tries = logins(&world) - before - 1;
     assert!((15..=40).contains(&tries), "{tries} tokens in two hours in which none is accepted");
-    assert!(world.core.view().conditions.iter().any(|c| c.about == "ingest"));
+    assert!(world.view().conditions.iter().any(|c| c.about == "ingest"));
     world.heal();
     world.run_until(3 * HOUR + 10 * MINUTE);
     assert!(world.store.is_empty());
-    assert!(world.core.view().conditions.is_empty());
+    assert!(world.view().conditions.is_empty());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a simulation that is surprised has failed
 
+mod another;
 mod check;
 mod desired;
 mod far;

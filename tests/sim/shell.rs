@@ -2,6 +2,7 @@
 
 use crate::far::{Mode, reason};
 use crate::world::{Event, HOUR, MINUTE, SECOND, World};
+use arclet::core::lease::Answer;
 use arclet::core::{Action, Endpoint, Input, Outcome, Scope, Validity};
 use arclet::scenario::clock::Anchor;
 use arclet::scenario::encode;
@@ -44,6 +45,7 @@ impl World {
                     }
                 }
             }
+            Action::Lease(call) => self.after(latency, Event::Lease(call.clone())),
             _ if endpoint.is_some() => self.after(latency, Event::Call(action)),
             _ => self.after(latency / 20, Event::Store(action)),
         }
@@ -64,6 +66,23 @@ impl World {
                 self.answer_later(Endpoint::Ingest, input);
             }
             Event::Call(action) => self.far_does(action),
+            Event::Lease(call) => {
+                let answer = match self.far.meets(Endpoint::Kubernetes) {
+                    None => self.lease.does(call),
+                    Some(Outcome::Refused(reason)) => Answer::Refused(reason),
+                    Some(_) => {
+                        // It was done, and nobody heard of it.
+                        if self.far.mode(Endpoint::Kubernetes) == Mode::Mute {
+                            self.lease.does(call);
+                        }
+                        Answer::Failed
+                    }
+                };
+                let late = 5 + self.rng.below(400);
+                self.after(late, Event::Leased(answer));
+            }
+            Event::Another => self.another_acts(),
+            Event::Leased(answer) => self.tell(Input::Leased(answer)),
             Event::Answer(endpoint, input) => {
                 self.check.answer(endpoint, &input, self.time, &self.far);
                 self.site.heard(&input);
@@ -147,6 +166,9 @@ impl World {
             true => Some(Outcome::Refused(reason("Forbidden"))),
             false => self.far.meets(endpoint),
         };
+        if matches!(action, Action::Enforce { .. } | Action::Withdraw { .. }) && met.is_none() {
+            assert!(!self.lease.is_anothers(), "{action:?} reaches a cluster in which another agent leads");
+        }
         let input = match action {
             Action::Observe => Input::Observed(met.map_or(Ok(self.facts.clone()), Err)),
             Action::Survey => Input::Surveyed(met.map_or(Ok(Default::default()), Err)),
@@ -164,7 +186,7 @@ impl World {
                 }
                 Input::Tagged(met.unwrap_or(Outcome::Success))
             }
-            Action::Pull { parent } => Input::Pulled(self.pull(parent, met)),
+            Action::Pull { parent, going } => Input::Pulled(self.pull(parent, &going, met)),
             Action::Confirm { key } => {
                 let result = met.map_or_else(|| Ok(self.site.confirm(&key)), Err);
                 Input::Confirmed { key, result }

@@ -102,16 +102,16 @@ fn while_the_cluster_does_not_answer_nothing_is_reported_of_it_and_heartbeats_go
     world.run_until(30 * HOUR);
     assert_eq!(reports(&world), before);
     assert!(rows(&world, "heartbeat").len() > beats + 29 * 11);
-    assert!(world.core.view().conditions.iter().any(|c| c.about == "kubernetes"));
+    assert!(world.view().conditions.iter().any(|c| c.about == "kubernetes"));
     // A server that answers with no nodes has not been looked at either.
     world.heal();
     world.run_until(32 * HOUR);
     assert_eq!(reports(&world), before);
-    assert!(world.core.view().conditions.iter().any(|c| c.about == "metadata"));
+    assert!(world.view().conditions.iter().any(|c| c.about == "metadata"));
     world.facts.node_count = 4;
     world.run_until(33 * HOUR);
     assert_eq!(reports(&world), before + 1);
-    assert!(world.core.view().conditions.is_empty(), "{:?}", world.core.view().conditions);
+    assert!(world.view().conditions.is_empty(), "{:?}", world.view().conditions);
 }
 
 #[test]

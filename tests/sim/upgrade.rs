@@ -35,7 +35,7 @@ fn looks(world: &World) -> Vec<u64> {
 }
 
 fn available(world: &World) -> Option<String> {
-    Some(world.core.view().upgrade?.available?.release.version)
+    Some(world.view().upgrade?.available?.release.version)
 }
 
 /// What Azure was told, in order: the newest version, or the state without one.

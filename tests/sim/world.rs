@@ -1,12 +1,14 @@
 //! The world around the core: a scheduler that decides by its seed what happens next, and when the power goes.
 
+use crate::another::Lease;
 use crate::check::Check;
 use crate::desired::Site;
 use crate::far::{Far, Mode};
 use crate::store::Store;
+use arclet::core::lease;
 use arclet::core::{
     Action, Core, Endpoint, Input, Lane, Mono, Now, Profile, Random, Record, Restored, Scope, Seq, Settings,
-    Stamp, Stream, Validity,
+    Stamp, Stream, Validity, View,
 };
 use arclet::scenario::metadata::Facts;
 use std::collections::BTreeMap;
@@ -50,6 +52,11 @@ pub enum Event {
     /// A call without records reaches its server now.
     Call(Action),
     Answer(Endpoint, Input),
+    /// The request about the Lease reaches the API server now; the answer follows.
+    Lease(lease::Call),
+    Leased(lease::Answer),
+    /// The other agent's turn.
+    Another,
     /// The shell's look at the store, once a minute.
     Look,
 }
@@ -75,6 +82,8 @@ pub struct World {
     pub check: Check,
     pub facts: Facts,
     pub site: Site,
+    /// The cluster's Lease, and who else wants it.
+    pub lease: Lease,
     /// Generation of the token at hand, by scope, and when it expires.
     pub(super) tokens: [(u64, u64); Scope::ALL.len()],
     events: BTreeMap<(u64, u64), Event>,
@@ -89,7 +98,7 @@ impl World {
         let mut agent_rng = Seeded(seed ^ 0xA6E7);
         let mut settings = Settings::of(profile, "0.1.0");
         settings.batch_records = 64; // so that a backlog takes several batches
-        let restored = Restored { boot: [1; 16], ..Restored::default() };
+        let restored = Restored { boot: [1; 16], me: "this".into(), ..Restored::default() };
         let now = Now { mono: Mono(20_000), wall_ms: START_MS };
         let core = Core::new(settings.clone(), restored, now, &mut agent_rng);
         let mut world = World {
@@ -106,11 +115,12 @@ impl World {
             check: Check::default(),
             facts: Facts {
                 kubernetes_version: "v1.36.3+k3s1".into(),
-                node_count: 3,
+                node_count: 1,
                 vcpu_count: 12,
                 agent_version: "0.1.0".into(),
             },
             site: Site::default(),
+            lease: Lease::default(),
             tokens: [(u64::MAX, 0); Scope::ALL.len()],
             events: BTreeMap::new(),
             counter: 0,
@@ -123,6 +133,11 @@ impl World {
 
     pub fn true_ms(&self) -> i64 {
         START_MS + self.time as i64
+    }
+
+    /// What an operator would see now.
+    pub fn view(&self) -> View {
+        self.core.view(self.now())
     }
 
     pub(super) fn now(&self) -> Now {
@@ -173,6 +188,9 @@ impl World {
             }
             self.check.action(&action, self.time, &self.far, &self.store);
             self.site.allows(&action);
+            if matches!(action, Action::Enforce { .. } | Action::Withdraw { .. }) {
+                assert!(self.core.fence(self.now()).is_some(), "{action:?} without the right to it");
+            }
             self.carry_out(action);
         }
         let now = self.now().mono;
@@ -197,7 +215,8 @@ impl World {
     pub fn crash(&mut self, reboot: bool) {
         self.crashes += 1;
         self.fuse = None;
-        self.events.clear();
+        // The other agent runs elsewhere.
+        self.events.retain(|_, event| matches!(event, Event::Another));
         if reboot {
             self.boot += 1;
             self.time += 20_000 + self.rng.below(2 * HOUR);
@@ -211,12 +230,14 @@ impl World {
         }
         self.time += 500 + self.rng.below(5_000);
         self.check.restarted();
+        self.site.restarted();
         let documents = self.store.documents.iter().map(|(n, c)| (n.clone(), c.clone())).collect();
         let tokens = Scope::ALL.into_iter().filter_map(|scope| {
             let left = self.tokens[scope as usize].1.checked_sub(self.time)?;
             Some((scope, Validity { valid_for: Duration::from_millis(left), refresh_in: None }))
         });
         let restored = Restored {
+            me: "this".into(),
             boot: [self.boot; 16],
             documents,
             tokens: if reboot { Vec::new() } else { tokens.collect() },

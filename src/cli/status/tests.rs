@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::Endpoint;
 use crate::scenario::flux::Controller;
-use crate::status::{ClockStatus, ClusterStatus, Condition, STATUS_VERSION};
+use crate::status::{ClockStatus, ClusterStatus, Condition, LeaseStatus, STATUS_VERSION};
 
 fn lane(name: &str, records: u64) -> LaneStatus {
     LaneStatus {
@@ -45,6 +45,7 @@ fn well() -> Shown {
         conditions: Vec::new(),
         flux: None,
         upgrade: None,
+        lease: Default::default(),
         cluster_facts: Some(ClusterStatus {
             kubernetes_version: "v1.36.3+k3s1".into(),
             node_count: 1,
@@ -205,4 +206,26 @@ fn a_newer_release_has_a_line_with_its_train_and_since_when_and_is_nothing_to_ac
     );
     shown.status.upgrade = Some(UpgradeStatus { available: None, since: None, last_look: None, ..upgrade });
     assert_eq!(line(&shown), "Upgrade    nothing known of stable yet; not looked since the start");
+}
+
+#[test]
+fn who_leads_has_a_line_only_where_there_is_somebody_else() {
+    let line = |state: &str, holder: Option<&str>| {
+        let mut shown = well();
+        shown.status.lease =
+            LeaseStatus { state: state.into(), me: "a_1".into(), holder: holder.map(str::to_owned) };
+        assert!(!shown.needs_attention());
+        screen(&shown).lines().find(|line| line.starts_with("Leads")).map(str::to_owned)
+    };
+    assert_eq!(line("alone", None), None);
+    assert_eq!(line("unknown", None), None);
+    assert_eq!(
+        line("leader", Some("a_1")).as_deref(),
+        Some("Leads      this device, for all nodes of the cluster")
+    );
+    assert_eq!(line("candidate", Some("b_2")).as_deref(), Some("Leads      b_2; this device stands by"));
+    for none in [None, Some("a_1")] {
+        let said = line("candidate", none);
+        assert_eq!(said.as_deref(), Some("Leads      no device at present; this one stands by"));
+    }
 }

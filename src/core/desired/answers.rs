@@ -74,11 +74,15 @@ impl Desired {
                 document.enter(now, Life::Withdrawing(None));
                 document.due = Some(now.mono);
                 self.changed = true;
+                self.back.remove(&head.key);
             }
             return;
         }
         let returned = matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan);
         self.changed |= returned;
+        if returned {
+            self.back.insert(head.key.clone());
+        }
         match &head.stored {
             Err(reason) => {
                 if returned {
@@ -157,6 +161,7 @@ impl Desired {
         if same && confirmation.gone {
             document.enter(now, Life::Withdrawing(None));
             document.due = Some(now.mono);
+            self.back.remove(key);
         }
     }
 

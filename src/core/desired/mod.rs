@@ -28,6 +28,7 @@ mod supplies;
 #[cfg(test)]
 mod tests;
 
+pub use memory::Going;
 pub use news::News;
 
 use super::backoff::{Draw, ceiling};
@@ -37,7 +38,7 @@ use super::settings::DesiredSettings;
 use super::{Mono, Now, Random, Reason};
 use news::Told;
 use shelf::{Line, Shelf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What is to be done next.
@@ -190,6 +191,9 @@ impl Document {
     }
 }
 
+/// What is remembered: the marks, and what came back.
+pub type Remembered<'a> = [Option<&'a [u8]>; 2];
+
 /// The documents of this cluster.
 #[derive(Clone, Debug)]
 pub struct Desired {
@@ -209,15 +213,19 @@ pub struct Desired {
     news: bool,
     /// The small state that must survive a restart has changed.
     changed: bool,
+    /// The number of what was last given to be remembered.
+    remembered: u64,
+    /// What came back, as long as that is not remembered.
+    back: BTreeSet<Key>,
 }
 
 impl Desired {
-    /// With what the cache holds, and what [`Desired::document`] gave to remember. What is in the cache is due at once:
+    /// With what the cache holds, what [`Desired::document`] gave to remember, and what [`Going::returned`] did. What is in the cache is due at once:
     /// nothing is waited for but the API server.
     pub fn restore(
         settings: DesiredSettings,
         cached: &[(Key, Digest, Needs)],
-        remembered: Option<&[u8]>,
+        remembered: Remembered<'_>,
         now: Now,
         rng: &mut dyn Random,
     ) -> Desired {
@@ -232,6 +240,8 @@ impl Desired {
             farewells: BTreeMap::new(),
             news: false,
             changed: false,
+            remembered: 0,
+            back: BTreeSet::new(),
         };
         for (key, digest, needs) in cached {
             let mut document = Document::new(now, *digest, Life::Stored, Some(now.mono));

@@ -46,7 +46,7 @@ fn why(code: &str) -> Reason {
 }
 
 impl Rig {
-    fn new(cached: &[(Key, Digest, Needs)], remembered: Option<&[u8]>) -> Rig {
+    fn new(cached: &[(Key, Digest, Needs)], remembered: Remembered<'_>) -> Rig {
         let mut rng = Seeded(7);
         let now = at(100);
         let settings = DesiredSettings::of(Profile::Default);
@@ -55,7 +55,7 @@ impl Rig {
 
     /// One that has listed these under parent `p`, and verified them.
     fn settled(names: &[&str]) -> Rig {
-        let mut rig = Rig::new(&[], None);
+        let mut rig = Rig::new(&[], [None; 2]);
         rig.list(names.iter().map(|name| head(name, 1)).collect(), Some(there("p")));
         for name in names {
             rig.apply(name, 1, Compliance::Compliant);
@@ -114,20 +114,20 @@ impl Rig {
     fn restart(&mut self, cached: &[(Key, Digest, Needs)]) {
         self.desired.changed = true;
         let remembered = self.desired.document();
-        *self = Rig { now: self.now, ..Rig::new(cached, remembered.as_deref()) };
+        *self = Rig { now: self.now, ..Rig::new(cached, [remembered.as_deref(), None]) };
     }
 }
 
 #[test]
 fn what_the_cache_holds_is_enforced_at_once_whatever_azure_says() {
-    let rig = Rig::new(&[cached("a")], None);
+    let rig = Rig::new(&[cached("a")], [None; 2]);
     assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))));
     assert_eq!(rig.desired.want(rig.now.mono, false, false), None);
 }
 
 #[test]
 fn a_document_is_stored_then_applied_then_verified_and_looked_at_again_after_the_interval() {
-    let mut rig = Rig::new(&[], None);
+    let mut rig = Rig::new(&[], [None; 2]);
     rig.list(vec![head("a", 1)], Some(there("p")));
     assert_eq!(rig.state("a"), Some("stored"));
     rig.apply("a", 1, Compliance::Pending);
@@ -187,7 +187,7 @@ fn content_that_a_listing_left_in_the_cache_before_it_broke_off_does_no_harm() {
     assert_eq!(rig.azure(), Some(Want::Pull { parent: false }));
     // The listing that comes through settles it, whether it says the same or what was before.
     for n in [2, 1] {
-        let mut rig = Rig { desired: rig.desired.clone(), ..Rig::new(&[], None) };
+        let mut rig = Rig { desired: rig.desired.clone(), ..Rig::new(&[], [None; 2]) };
         rig.list(vec![head("a", n), head("b", 1)], None);
         rig.apply("a", n, Compliance::Compliant);
         assert_eq!((rig.state("a"), rig.state("b")), (Some("verified"), Some("verified")));
@@ -389,7 +389,7 @@ fn what_a_parent_made_anew_does_not_list_stays_in_the_cluster_and_is_an_orphan()
 
 #[test]
 fn what_was_enforced_under_nobody_known_is_not_withdrawn_by_the_first_parents_silence() {
-    let mut rig = Rig::new(&[cached("a")], None);
+    let mut rig = Rig::new(&[cached("a")], [None; 2]);
     for _ in 0..4 {
         rig.list(vec![], Some(there("q")));
     }
@@ -454,7 +454,7 @@ fn a_withdrawal_goes_on_after_a_restart_and_a_count_does_not_end_with_one() {
 #[test]
 fn a_memory_that_is_not_understood_is_no_reason_to_withdraw() {
     for memory in [&b""[..], b"{", b"[]", b"{\"version\":9,\"documents\":3}"] {
-        let rig = Rig::new(&[cached("a")], Some(memory));
+        let rig = Rig::new(&[cached("a")], [Some(memory), None]);
         assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))));
     }
 }
@@ -477,7 +477,7 @@ fn two_devices_do_not_pull_in_step() {
     let due = |seed| {
         let (mut rng, now) = (Seeded(seed), at(0));
         let settings = DesiredSettings::of(Profile::Default);
-        let mut desired = Desired::restore(settings, &[], None, now, &mut rng);
+        let mut desired = Desired::restore(settings, &[], [None; 2], now, &mut rng);
         let first = desired.azure_due();
         desired.listed(now, &mut rng, Listing { heads: Vec::new(), parent: None });
         (first, desired.azure_due())
@@ -535,4 +535,38 @@ fn many_changes_are_told_in_portions() {
     let mut rig = Rig::settled(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let portions: Vec<usize> = (0..4).map(|_| tell(&mut rig).len()).collect();
     assert_eq!(portions, [64, 64, 22, 0]);
+}
+
+#[test]
+fn what_azure_wants_again_is_not_withdrawn_by_a_process_that_died_before_it_remembered_so() {
+    let mut rig = Rig::settled(&["a", "b"]);
+    let goes = |rig: &mut Rig| {
+        rig.list(vec![], Some(there("p")));
+        rig.list(vec![], Some(there("p")));
+        for name in ["a", "b"] {
+            rig.confirm(name, true, there("p"));
+            assert_eq!(rig.state(name), Some("withdrawing"));
+        }
+        rig.desired.document().unwrap()
+    };
+    let marks = goes(&mut rig);
+    let going = rig.desired.going();
+    assert_eq!(going.returned(&[head("c", 1), Head { leaving: true, ..head("a", 1) }]), None);
+    let returned = going.returned(&[head("a", 1), head("c", 1)]).unwrap();
+    let all = [cached("a"), cached("b")];
+    rig = Rig { now: rig.now, ..Rig::new(&all, [Some(&marks), Some(&returned)]) };
+    assert_eq!((rig.state("a"), rig.state("b")), (Some("stored"), Some("withdrawing")));
+    assert_eq!(rig.desired.going().returned(&[head("a", 1)]), None, "it goes no more");
+    // What goes later goes, whatever came back once: also when the newer marks are all that was ever read.
+    let marks = goes(&mut rig);
+    for cached in [&all[..], &[]] {
+        let rig = Rig { now: rig.now, ..Rig::new(cached, [Some(&marks), Some(&returned)]) };
+        assert_eq!((rig.state("a"), rig.state("b")), (Some("withdrawing"), Some("withdrawing")));
+    }
+    // Marks that were lost do not begin at numbers that the older return is stronger than.
+    let mut rig = Rig { now: rig.now, ..Rig::new(&all, [None, Some(&returned)]) };
+    rig.list(vec![head("a", 1), head("b", 1)], Some(there("p")));
+    let marks = goes(&mut rig);
+    let rig = Rig { now: rig.now, ..Rig::new(&all, [Some(&marks), Some(&returned)]) };
+    assert_eq!(rig.state("a"), Some("withdrawing"));
 }

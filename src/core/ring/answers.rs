@@ -15,6 +15,7 @@ impl Core {
                 self.conditions.clear(Endpoint::Kubernetes.name());
                 match facts.check() {
                     Ok(()) => {
+                        self.counted(now, facts.node_count);
                         self.conditions.clear(ABOUT_METADATA);
                         self.metadata.observed(facts.clone());
                         self.facts = Some((facts, now));
@@ -28,7 +29,8 @@ impl Core {
         if self.desired.is_some()
             && let Outcome::Refused(reason) = outcome
         {
-            // It refuses this look; documents may be served all the same.
+            // It refuses this look; documents may be served all the same, by who has the Lease.
+            self.lease.uncountable(now.mono);
             let delay = self.settings.links[Endpoint::Kubernetes as usize].refused_delay(rng);
             self.schedule.set(Timer::Observe, now.mono + delay);
             self.links[Endpoint::Kubernetes as usize].refused_someone(now, reason.clone());

@@ -7,6 +7,12 @@ use crate::core::token::Standing;
 impl Core {
     /// The next call to an endpoint that is free and has something to do.
     pub(super) fn call(&mut self, now: Now) -> Option<Action> {
+        if let Some(action) = self.lease_call(now) {
+            return Some(action);
+        }
+        if self.stopping {
+            return None;
+        }
         // A look that fails again and again keeps nobody from enforcing.
         if self.observe_failed
             && let Some(action) = self.look_after_cluster(now)
@@ -15,9 +21,7 @@ impl Core {
             return Some(action);
         }
         if self.observe_due && self.ready(Endpoint::Kubernetes, now) {
-            self.observe_due = false;
-            self.start(Endpoint::Kubernetes);
-            return Some(Action::Observe);
+            return Some(self.observe(now));
         }
         if let Some(action) = self.survey(now).or_else(|| self.look_after_cluster(now)) {
             return Some(action);
@@ -69,6 +73,12 @@ impl Core {
         }
     }
 
+    pub(super) fn observe(&mut self, now: Now) -> Action {
+        (self.observe_due, self.observe_sent) = (false, now.mono);
+        self.start(Endpoint::Kubernetes);
+        Action::Observe
+    }
+
     fn fetch_token(&mut self, now: Now, scope: Scope) -> Option<Action> {
         let claims = match self.tokens.standing(now.mono, scope) {
             Standing::Good => return None,
@@ -110,7 +120,7 @@ impl Core {
 
     fn tags_due(&self, now: Now) -> Option<BTreeMap<String, String>> {
         let waits = self.schedule.get(Timer::Tags).is_some();
-        if !self.settings.tags || waits || !self.ready(Endpoint::Arm, now) {
+        if !self.settings.tags || waits || !self.lease.reports(now.mono) || !self.ready(Endpoint::Arm, now) {
             return None;
         }
         self.facts.as_ref().and_then(|(facts, _)| self.tags.due(facts))

@@ -13,6 +13,9 @@ impl Core {
             return None;
         }
         let want = self.desired.as_ref()?.want(now.mono, false, true)?;
+        if !self.may_change_cluster(now) {
+            return self.count_missing(now).then(|| self.observe(now));
+        }
         Some(self.begin(now, Endpoint::Kubernetes, want))
     }
 
@@ -28,7 +31,10 @@ impl Core {
             desired.begun(now, &want);
         }
         match want {
-            Want::Pull { parent } => Action::Pull { parent },
+            Want::Pull { parent } => {
+                let going = self.desired.as_ref().map(Desired::going).unwrap_or_default();
+                Action::Pull { parent, going }
+            }
             Want::Confirm(key) => Action::Confirm { key },
             Want::Enforce(key) => Action::Enforce { key },
             Want::Withdraw(key) => Action::Withdraw { key },
@@ -177,6 +183,9 @@ impl Core {
     fn cluster_failed(&mut self, now: Now, rng: &mut dyn Random, key: &Key, outcome: Outcome) {
         if let Some(desired) = &mut self.desired {
             desired.cluster_failed(now, key);
+        }
+        if self.unfinished(now, &outcome) {
+            return;
         }
         if let Some(reason) = self.fail(now, rng, Endpoint::Kubernetes, outcome) {
             self.conditions.raise(now, Endpoint::Kubernetes.name(), reason);

@@ -8,6 +8,7 @@ mod answers;
 mod call;
 mod desired;
 mod flux;
+mod lease;
 mod say;
 mod status;
 mod supply;
@@ -18,6 +19,7 @@ use super::backoff::{Draw, ceiling};
 use super::conditions::Conditions;
 use super::desired::Desired;
 use super::drain::Drain;
+use super::lease::Lease;
 use super::link::{Link, State};
 use super::outbox::Outbox;
 use super::port::{self, Restored};
@@ -59,6 +61,12 @@ pub struct Core {
     heartbeat_waiting: bool,
     silence: Silence,
     observe_due: bool,
+    /// When the last look at the cluster was sent.
+    observe_sent: Mono,
+    /// Which agent of the cluster leads.
+    lease: Lease,
+    /// Nothing more is begun.
+    stopping: bool,
     metadata: Metadata,
     facts: Option<(Facts, Now)>,
     tags: Tags,
@@ -114,12 +122,15 @@ impl Core {
             heartbeat_waiting: false,
             silence: Silence::restore(document(port::DOCUMENT_CONTACT)),
             observe_due: false,
+            observe_sent: now.mono,
+            lease: Lease::new(restored.me.clone()),
+            stopping: false,
             metadata: Metadata::default(),
             facts: None,
             tags: Tags::restore(document(port::DOCUMENT_TAGS)),
             patching: None,
             desired: settings.desired.map(|desired| {
-                let remembered = document(port::DOCUMENT_DESIRED);
+                let remembered = [port::DOCUMENT_DESIRED, port::DOCUMENT_RETURNED].map(document);
                 Desired::restore(desired, &restored.desired, remembered, now, rng)
             }),
             survey: Survey::default(),
@@ -206,6 +217,8 @@ impl Core {
             Input::Withdrawn { key, result } => self.withdrawn(now, rng, &key, result),
             Input::Supplied { key, supply, result } => self.supplied(now, rng, &key, supply, result),
             Input::Looked(result) => self.looked(now, rng, result),
+            Input::Leased(answer) => self.leased(now, rng, answer),
+            Input::Stopping => self.stop(),
             Input::Refresh => self.refresh(now),
             Input::LossesReported { result } => self.marked(now, rng, result),
             Input::Remembered { name, result } => self.remembered(now, rng, name, result),
@@ -275,7 +288,8 @@ impl Core {
             | Timer::Allowance
             | Timer::Pull
             | Timer::Enforce
-            | Timer::Supply => {}
+            | Timer::Supply
+            | Timer::Lease => {}
         }
     }
 
@@ -300,6 +314,7 @@ impl Core {
         let desired = self.desired.as_ref();
         self.schedule.put(Timer::Pull, ahead(desired.map(Desired::azure_due)));
         self.schedule.put(Timer::Enforce, ahead(desired.and_then(|desired| desired.cluster_due(now.mono))));
+        self.schedule.put(Timer::Lease, ahead(self.lease.due().filter(|_| !self.stopping)));
         self.schedule.put(Timer::Supply, ahead(desired.and_then(|desired| desired.supply_due(now.mono))));
     }
 

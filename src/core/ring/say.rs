@@ -14,7 +14,9 @@ impl Core {
         }
         if self.heartbeat_due && self.reports.state.free() {
             self.heartbeat_due = false;
-            let body = heartbeat::heartbeat(&self.settings.agent_version, now.mono.since(self.started));
+            let role = Some(self.lease.state(now.mono)).filter(|_| self.lease.is_shared());
+            let uptime = now.mono.since(self.started);
+            let body = heartbeat::heartbeat(&self.settings.agent_version, uptime, role);
             let record = self.record(now, Stream::Heartbeat, heartbeat::KEY, body);
             let ticket = self.reports.heartbeat_goes();
             return Some(Action::Enqueue { ticket, records: vec![(Lane::State, record)] });
@@ -59,17 +61,20 @@ impl Core {
         }
         carried.refusals = refusals.len();
         carried.others = if refusals.is_empty() { 0 } else { others };
-        if let Some(draft) = self.metadata.draft() {
+        let reports = self.lease.reports(now.mono);
+        if let Some(draft) = self.metadata.draft().filter(|_| reports) {
             records.push(self.record(now, Stream::Inventory, metadata::KEY, draft.body));
             carried.metadata = Some((draft.facts, draft.whole));
         }
-        if let Some(desired) = &mut self.desired {
+        if let Some(desired) = &mut self.desired
+            && reports
+        {
             carried.documents = desired.news();
         }
         for news in &carried.documents {
             records.push(self.record(now, Stream::Config, &news.key.to_string(), news.body()));
         }
-        if let Some(installation) = self.survey.news() {
+        if let Some(installation) = self.survey.news().filter(|_| reports) {
             records.push(self.record(
                 now,
                 Stream::Config,
@@ -302,6 +307,11 @@ impl Core {
             self.memory_blocked = true;
             self.conditions.raise(now, ABOUT_STORE, reason);
             self.store_failed(now, rng);
+        } else if name == port::DOCUMENT_DESIRED
+            && !self.memory.contains_key(name)
+            && let Some(desired) = &mut self.desired
+        {
+            desired.is_remembered();
         }
     }
 

@@ -67,6 +67,27 @@ impl Client {
     }
 }
 
+/// What may be there of a document's objects where another agent may have made them since, or made them anew: all that is
+/// in these lists, and what is wanted. Their marks alone tell that they are ours, as after a crash between the note and the
+/// making.
+pub fn by_marks(lists: &[&[ObjectRef]], objects: &[Value]) -> Vec<ObjectRef> {
+    let part = |object, pointer| text(object, pointer).unwrap_or_default().to_owned();
+    let wanted = objects.iter().filter(|object| !is_kept(object)).map(|object| ObjectRef {
+        api_version: part(object, "/apiVersion"),
+        kind: part(object, "/kind"),
+        namespace: text(object, "/metadata/namespace").map(str::to_owned),
+        name: part(object, "/metadata/name"),
+        uid: None,
+    });
+    let mut all: Vec<ObjectRef> = Vec::new();
+    for object in lists.iter().copied().flatten().cloned().chain(wanted) {
+        if !all.iter().any(|known| same(known, &object)) {
+            all.push(ObjectRef { uid: None, ..object });
+        }
+    }
+    all
+}
+
 /// What the cluster has of an object.
 enum Found {
     Absent,

@@ -18,7 +18,7 @@ fn the_work_for_ten_thousand_documents_is_ten_thousand_times_that_for_one() {
     let work = |documents: usize| {
         let names: Vec<String> = (0..documents).map(|n| format!("document-{n:05}")).collect();
         let heads: Vec<Head> = names.iter().map(|name| head(name, 1)).collect();
-        let mut rig = Rig::new(&[], None);
+        let mut rig = Rig::new(&[], [None; 2]);
         rig.pass(60);
         let before = shelf::work::STEPS.get();
         rig.desired.begun(rig.now, &Want::Pull { parent: true });

@@ -6,7 +6,7 @@ use crate::core::document::{CHART_NOT_FETCHED, SECRET_NOT_FETCHED, Supplied};
 impl Rig {
     /// One with a vault that has listed `a`, which needs these.
     fn needy(needs: Needs) -> Rig {
-        let mut rig = Rig::new(&[], None);
+        let mut rig = Rig::new(&[], [None; 2]);
         rig.desired.settings.vault = true;
         rig.list(vec![Head { stored: Ok(needs), ..head("a", 1) }], Some(there("p")));
         rig
@@ -189,7 +189,7 @@ fn a_supply_that_the_cache_has_lost_is_fetched_again_and_one_that_is_there_does_
 
 #[test]
 fn what_a_cached_document_needs_is_looked_at_soon_after_a_start() {
-    let mut rig = Rig::new(&[(key("a"), digest(1), CHART)], None);
+    let mut rig = Rig::new(&[(key("a"), digest(1), CHART)], [None; 2]);
     rig.desired.settings.vault = true;
     assert_eq!(rig.cluster(), Some(Want::Enforce(key("a"))), "the cluster waits for nobody");
     rig.pass(30);
