@@ -184,12 +184,37 @@ impl Clients {
         live: &[Value],
     ) -> Result<Picture, Outcome> {
         match key.kind {
-            Kind::Flux => Ok(gitops::picture(content, live)),
+            Kind::Flux => Ok(gitops::picture(content, live, &self.releases(client, live)?)),
             Kind::Extension => {
                 let job = self.job(client, key, "install", held)?;
                 Ok(extensions::picture(live, &job))
             }
         }
+    }
+
+    /// The HelmReleases that a configuration's Kustomizations made. One that may not be seen says so itself.
+    fn releases(
+        &self,
+        client: &k3s::Client,
+        live: &[Value],
+    ) -> Result<Vec<(gitops::Release, gitops::Seen)>, Outcome> {
+        let look = |release: gitops::Release| {
+            let resource = k3s::Resource {
+                group: gitops::HELM_GROUP.into(),
+                version: release.version.clone(),
+                kind: "HelmRelease".into(),
+                plural: "helmreleases".into(),
+                namespaced: true,
+            };
+            match client.get(&resource, Some(&release.namespace), &release.name) {
+                Ok(seen) => Ok((release, Ok(seen))),
+                Err(Outcome::Refused(reason)) if k3s::is_kubernetes_own(&reason) => {
+                    Ok((release, Err(reason)))
+                }
+                Err(other) => Err(other),
+            }
+        };
+        gitops::releases(live).into_iter().map(look).collect()
     }
 
     /// What becomes of an extension's `install` or `delete`; Helm's words may quote its protected settings.

@@ -204,11 +204,16 @@ fn statuses(picture: &Picture) -> String {
     for status in &picture.statuses {
         let _ = writeln!(
             text,
-            "  {} {}/{}: {}",
+            "  {} {}/{}: {}{}",
             clean(&status.kind),
             clean(&status.namespace),
             clean(&status.name),
-            compliance(status.compliance)
+            compliance(status.compliance),
+            status
+                .applied_by
+                .as_ref()
+                .map(|by| format!(" (made by {})", clean(&by.name)))
+                .unwrap_or_default()
         );
         if let Some(ready) = &status.ready {
             text.push_str(&reason(ready, "      "));
@@ -249,6 +254,8 @@ mod tests {
                     name: "fleet-apps".into(),
                     compliance: Compliance::Compliant,
                     ready: None,
+                    applied_by: None,
+                    helm_release_properties: None,
                 }],
             }),
         }

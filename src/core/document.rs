@@ -322,6 +322,40 @@ pub struct ObjectStatus {
     /// Reason and message of its condition `Ready`, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Reason>,
+    /// The Kustomization that made it, if arclet did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_by: Option<NamedObject>,
+    /// Of a HelmRelease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm_release_properties: Option<HelmRelease>,
+}
+
+/// An object by its name, as ARM writes it (`ObjectReferenceDefinition`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedObject {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// What is told of a HelmRelease, as ARM writes it (`HelmReleasePropertiesDefinition`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HelmRelease {
+    /// Failures of all sorts since the last success.
+    pub failure_count: u64,
+    /// The chart that it installs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm_chart_ref: Option<NamedObject>,
+    /// Failed installations.
+    pub install_failure_count: u64,
+    /// The number of Helm's last release of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_revision_applied: Option<u64>,
+    /// Failed upgrades.
+    pub upgrade_failure_count: u64,
 }
 
 /// An object that arclet made for a document, as it is remembered to be recognised again and to be removed.

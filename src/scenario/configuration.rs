@@ -120,6 +120,8 @@ mod tests {
             name: format!("apps-{n}"),
             compliance: Compliance::NonCompliant,
             ready: Some(Reason::new("BuildFailed", message)),
+            applied_by: None,
+            helm_release_properties: None,
         }
     }
 

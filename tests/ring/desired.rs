@@ -1,6 +1,7 @@
 //! What Azure wants of the cluster is there, stays there, and goes when Azure says so, and only then.
 
 use crate::rig::{Agent, Rig, Setup, eventually};
+use arclet::core::document::Compliance;
 use arclet::status::Desired;
 use azure_standin::{Endpoint, Fault, cluster_id};
 use k3s_standin::Flux;
@@ -111,6 +112,26 @@ fn flux_s_own_word_becomes_the_picture_of_the_document() {
         let object = (kind.0, kind.1, "cluster-config", name);
         eventually("the object", || rig.k3s.set_status(object, ready("main@sha1:0011")).then_some(()));
     }
+    // What the Kustomization made of Helm's is part of the picture; an object of that name is the cluster's own affair.
+    let release = |status: &str| {
+        json!({"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+            "metadata": {"name": "redis", "namespace": "data", "generation": 1, "finalizers": ["finalizers.fluxcd.io"]},
+            "status": {"observedGeneration": 1, "failures": 2, "helmChart": "data/data-redis",
+                "conditions": [{"type": "Ready", "status": status, "reason": "Test", "message": "in Flux's words"}]}})
+    };
+    rig.k3s.put(release("False"));
+    let apps = (KUSTOMIZATION.0, KUSTOMIZATION.1, "cluster-config", "fleet-apps");
+    let entry = json!({"id": "data_redis_helm.toolkit.fluxcd.io_HelmRelease", "v": "v2"});
+    assert!(rig.k3s.edit(apps, "flux", |object| object["status"]["inventory"] = json!({"entries": [entry]})));
+    agent.ask(r#"{"do":"refresh"}"#).expect("an answer");
+    let failed = shown(&mut agent, "a HelmRelease that failed", |desired| {
+        let picture = desired.documents.first().and_then(|document| document.picture.as_ref());
+        picture.is_some_and(|p| p.statuses.len() == 3 && p.compliance == Compliance::NonCompliant)
+    });
+    let release_status = &failed.documents[0].picture.as_ref().expect("a picture").statuses[2];
+    assert_eq!(release_status.applied_by.as_ref().expect("who made it").name, "fleet-apps");
+    assert_eq!(release_status.helm_release_properties.as_ref().expect("Helm's").failure_count, 2);
+    rig.k3s.put(release("True"));
     agent.ask(r#"{"do":"refresh"}"#).expect("an answer");
     let desired = shown(&mut agent, "a verified document", |desired| {
         desired.documents.first().is_some_and(|document| document.state == "verified")

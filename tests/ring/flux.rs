@@ -77,7 +77,8 @@ fn controllers_that_come_and_one_that_fails_are_shown_and_told_once_each() {
     CONTROLLERS.iter().for_each(|name| install(&rig, name));
     let there = seen(&mut agent, "available");
     assert_eq!(there.trouble, None);
-    assert_eq!(there.served, ["kustomize.toolkit.fluxcd.io/v1", "source.toolkit.fluxcd.io/v1"]);
+    let all = ["helm.toolkit.fluxcd.io/v2", "kustomize.toolkit.fluxcd.io/v1", "source.toolkit.fluxcd.io/v1"];
+    assert_eq!(there.served, all);
     let names: Vec<_> = there.controllers.iter().map(|c| (c.name.as_str(), c.version.as_deref())).collect();
     assert_eq!(names, CONTROLLERS.map(|name| (name, Some("v2.7.3"))));
     let told = row(&rig, "available");

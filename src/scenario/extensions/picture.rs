@@ -44,6 +44,8 @@ pub fn picture(live: &[Value], job: &JobView) -> Picture {
         name: name.to_owned(),
         compliance,
         ready: Some(reason),
+        applied_by: None,
+        helm_release_properties: None,
     };
     Picture { compliance, source_revision: revision, statuses: vec![status] }
 }

@@ -22,11 +22,14 @@ mod git;
 mod kustomizations;
 mod oci;
 mod picture;
+mod releases;
 mod stamp;
 mod tenancy;
 #[cfg(test)]
 mod tests;
 mod versions;
+
+pub use releases::{HELM_GROUP, MOST_RELEASES, Release, Seen, releases};
 
 use crate::core::Reason;
 use crate::core::document::{Picture, Served};
@@ -90,7 +93,8 @@ pub fn needs(content: &[u8], naming: &Naming) -> Vec<SecretWanted> {
 }
 
 /// What the live objects say of a configuration, in ARM's words. `live` are the objects as the API server returned them,
-/// in any order; others among them are passed over. A document that [`render`] refuses has no objects: `Unknown`.
-pub fn picture(content: &[u8], live: &[Value]) -> Picture {
-    picture::picture(content, live)
+/// in any order; others among them are passed over; `releases` what came of looking at those of [`releases()`]. A document
+/// that [`render`] refuses has no objects: `Unknown`.
+pub fn picture(content: &[u8], live: &[Value], releases: &[(Release, Seen)]) -> Picture {
+    picture::picture(content, live, releases)
 }

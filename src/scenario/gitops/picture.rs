@@ -4,6 +4,7 @@
 //! recorded with every `Ready: False` as `Non-Compliant`, those that wait for a dependency or try again included.
 
 use super::document::Document;
+use super::releases::{self, Release, Seen};
 use super::versions::is_flux;
 use crate::core::Reason;
 use crate::core::document::{Compliance, ObjectStatus, Picture};
@@ -11,7 +12,7 @@ use crate::scenario::live::{LONGEST_MESSAGE, LONGEST_REASON, condition, cut, is_
 use crate::scenario::mask;
 use serde_json::Value;
 
-pub(super) fn picture(content: &[u8], live: &[Value]) -> Picture {
+pub(super) fn picture(content: &[u8], live: &[Value], releases: &[(Release, Seen)]) -> Picture {
     let Ok((document, expected)) = expected(content) else {
         return Picture { compliance: Compliance::Unknown, source_revision: None, statuses: Vec::new() };
     };
@@ -28,16 +29,17 @@ pub(super) fn picture(content: &[u8], live: &[Value]) -> Picture {
     let source_revision = found.first().and_then(|(_, source)| *source);
     let source_revision =
         source_revision.and_then(|s| text(s, "/status/artifact/revision")).map(|r| cut(r, LONGEST_REVISION));
-    let statuses: Vec<ObjectStatus> = found
-        .into_iter()
-        .map(|(named, object)| ObjectStatus {
-            kind: named.kind.to_owned(),
-            namespace: document.namespace.clone(),
-            name: named.name,
-            compliance: object.map_or(Compliance::Pending, compliance),
-            ready: object.and_then(ready),
-        })
-        .collect();
+    let own = found.into_iter().map(|(named, object)| ObjectStatus {
+        kind: named.kind.to_owned(),
+        namespace: document.namespace.clone(),
+        name: named.name,
+        compliance: object.map_or(Compliance::Pending, compliance),
+        ready: object.and_then(ready),
+        applied_by: None,
+        helm_release_properties: None,
+    });
+    let releases = releases.iter().map(|(release, seen)| releases::status(release, seen));
+    let statuses: Vec<ObjectStatus> = own.chain(releases).collect();
     let compliance = if document.suspend {
         Compliance::Suspended
     } else {
@@ -65,7 +67,7 @@ fn expected(content: &[u8]) -> Result<(Document, Vec<Named>), Reason> {
 }
 
 /// One object's compliance. `Ready` counts only if it is about what the object now wants.
-fn compliance(object: &Value) -> Compliance {
+pub(super) fn compliance(object: &Value) -> Compliance {
     if object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
         return Compliance::Suspended;
     }
@@ -91,7 +93,7 @@ fn compliance(object: &Value) -> Compliance {
 }
 
 /// Reason and message of `Ready`. No next step: what Flux says is the object's own affair.
-fn ready(object: &Value) -> Option<Reason> {
+pub(super) fn ready(object: &Value) -> Option<Reason> {
     let ready = condition(object, "Ready")?;
     let text = |field: &str| ready.get(field).and_then(Value::as_str).unwrap_or_default();
     Some(Reason::new(cut(text("reason"), LONGEST_REASON), cut(&mask::text(text("message")), LONGEST_MESSAGE)))

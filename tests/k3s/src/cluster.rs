@@ -109,6 +109,8 @@ impl Cluster {
         match group {
             kinds::HELM if !self.helm => &[],
             _ if kinds::is_flux(group) => self.flux.versions(),
+            kinds::RELEASES if self.flux == Flux::Absent => &[],
+            kinds::RELEASES => &["v2"],
             _ => &["v1"],
         }
     }

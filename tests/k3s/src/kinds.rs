@@ -17,12 +17,14 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Flux's: what reads sources, and what applies them.
 pub const SOURCES: &str = "source.toolkit.fluxcd.io";
 pub const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
+/// Flux's own of Helm, which is another than k3s's.
+pub const RELEASES: &str = "helm.toolkit.fluxcd.io";
 /// k3s's own.
 pub const HELM: &str = "helm.cattle.io";
 const SPEC: &[&str] = &["spec", "status"];
 
 /// All are of version v1, but that of Flux may be another (`Flux::versions`).
-pub const KINDS: [Kind; 21] = [
+pub const KINDS: [Kind; 22] = [
     kind("", "Namespace", "namespaces", false, &["spec", "status"]),
     kind("", "Node", "nodes", false, &["spec", "status"]),
     kind("", "Pod", "pods", true, SPEC),
@@ -49,6 +51,7 @@ pub const KINDS: [Kind; 21] = [
     kind(SOURCES, "HelmRepository", "helmrepositories", true, SPEC),
     kind(SOURCES, "HelmChart", "helmcharts", true, SPEC),
     kind(KUSTOMIZE, "Kustomization", "kustomizations", true, SPEC),
+    kind(RELEASES, "HelmRelease", "helmreleases", true, SPEC),
     kind(HELM, "HelmChart", "helmcharts", true, SPEC),
 ];
 

@@ -36,7 +36,7 @@ fn all_ready() -> Vec<Value> {
 }
 
 fn of(live: &[Value]) -> Picture {
-    picture(document().to_string().as_bytes(), live)
+    picture(document().to_string().as_bytes(), live, &[])
 }
 
 /// The compliance of the whole and of the kustomization `apps` when that one is `changed`.
@@ -114,7 +114,7 @@ fn a_document_that_says_suspend_is_suspended_whatever_its_objects_say() {
     let mut document = document();
     document["properties"]["suspend"] = json!(true);
     let live = [live("GitRepository", "fleet", "False", "Failed", 2)];
-    let picture = picture(document.to_string().as_bytes(), &live);
+    let picture = picture(document.to_string().as_bytes(), &live, &[]);
     assert_eq!(picture.compliance, Suspended);
     assert_eq!(picture.statuses[0].compliance, NonCompliant);
 }
@@ -142,7 +142,7 @@ fn objects_of_other_documents_namespaces_and_groups_say_nothing() {
 
 #[test]
 fn a_document_that_is_not_understood_has_an_unknown_picture_without_objects() {
-    let picture = picture(b"{", &all_ready());
+    let picture = picture(b"{", &all_ready(), &[]);
     assert_eq!((picture.compliance, picture.statuses.len()), (Unknown, 0));
 }
 
@@ -154,4 +154,69 @@ fn a_message_of_any_length_is_cut_between_characters() {
     let message = &picture.statuses[1].ready.as_ref().unwrap().message;
     assert_eq!(message.chars().count(), 1001);
     assert!(message.ends_with('…'));
+}
+
+fn inventory(entries: &[(&str, &str)]) -> Vec<Value> {
+    let mut live = all_ready();
+    let entries: Vec<Value> = entries.iter().map(|(id, v)| json!({"id": id, "v": v})).collect();
+    live[0]["status"]["inventory"] = json!({"entries": entries});
+    live
+}
+
+#[test]
+fn the_helm_releases_of_a_kustomization_s_inventory_are_shown_with_who_made_them_and_what_failed() {
+    let live = inventory(&[
+        ("team_web_apps_Deployment", "v1"),
+        ("data_redis_helm.toolkit.fluxcd.io_HelmRelease", "v2"),
+        ("data_gone_helm.toolkit.fluxcd.io_HelmRelease", "v2beta1"),
+        ("data_secret_helm.toolkit.fluxcd.io_HelmRelease", "v2"),
+    ]);
+    let found = releases(&live);
+    let names: Vec<(&str, &str)> = found.iter().map(|r| (r.name.as_str(), r.version.as_str())).collect();
+    assert_eq!(names, [("redis", "v2"), ("gone", "v2beta1"), ("secret", "v2")]);
+    let mut redis = self::live("HelmRelease", "redis", "False", "UpgradeFailed", 2);
+    redis["status"]["failures"] = json!(3);
+    redis["status"]["upgradeFailures"] = json!(2);
+    redis["status"]["helmChart"] = json!("team/data-redis");
+    redis["status"]["history"] = json!([{"version": 7}, {"version": 6}]);
+    let forbidden = Reason::new("Forbidden", "no role");
+    let seen = [Ok(Some(redis)), Ok(None), Err(forbidden.clone())];
+    let seen: Vec<(Release, Seen)> = found.into_iter().zip(seen).collect();
+    let picture = picture(document().to_string().as_bytes(), &live, &seen);
+    assert_eq!(picture.compliance, NonCompliant, "the whole is no better than what it made");
+    let [.., redis, gone, secret] = &picture.statuses[..] else { panic!("{picture:?}") };
+    assert_eq!((redis.compliance, gone.compliance, secret.compliance), (NonCompliant, Pending, Unknown));
+    assert_eq!((&secret.ready, &gone.helm_release_properties), (&Some(forbidden), &None));
+    // As ARM writes it.
+    assert_eq!(
+        serde_json::to_value(redis).unwrap(),
+        json!({
+            "kind": "HelmRelease", "namespace": "data", "name": "redis", "compliance": "Non-Compliant",
+            "ready": {"code": "UpgradeFailed", "message": "in Flux's words", "next_step": ""},
+            "appliedBy": {"name": "fleet-apps", "namespace": "team"},
+            "helmReleaseProperties": {
+                "failureCount": 3, "installFailureCount": 0, "upgradeFailureCount": 2, "lastRevisionApplied": 7,
+                "helmChartRef": {"name": "data-redis", "namespace": "team"},
+            },
+        })
+    );
+}
+
+#[test]
+fn an_inventory_leads_nowhere_but_to_helm_releases_and_to_a_bounded_number_of_them() {
+    for (id, v) in [
+        ("../x_y_helm.toolkit.fluxcd.io_HelmRelease", "v2"),
+        ("a_b?c_helm.toolkit.fluxcd.io_HelmRelease", "v2"),
+        ("a_b_helm.toolkit.fluxcd.io_HelmRelease", "v2/x"),
+        ("a_b_helm.toolkit.fluxcd.io_HelmRelease_more", "v2"),
+        ("_b_helm.toolkit.fluxcd.io_HelmRelease", "v2"),
+        ("a_b_helm.cattle.io_HelmRelease", "v2"),
+        ("a_b", "v2"),
+        ("", ""),
+    ] {
+        assert_eq!(releases(&inventory(&[(id, v)])), [], "{id}");
+    }
+    let many: Vec<String> = (0..500).map(|n| format!("a_r{n}_helm.toolkit.fluxcd.io_HelmRelease")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|id| (id.as_str(), "v2")).collect();
+    assert_eq!(releases(&inventory(&many)).len(), MOST_RELEASES);
 }

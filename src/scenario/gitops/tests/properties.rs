@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(content in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = render(&content, &flux(), &Supplies::default());
-        let _ = picture(&content, &[]);
+        let _ = picture(&content, &[], &[]);
     }
 
     #[test]
@@ -140,7 +140,8 @@ proptest! {
             "sourceKind": kind, "scope": scope, "namespace": namespace, "kustomizations": kustomizations,
             "gitRepository": source, "bucket": source, "azureBlob": source, "ociRepository": source,
         }});
-        let _ = picture(document.to_string().as_bytes(), &live);
+        let seen: Vec<_> = releases(&live).into_iter().map(|release| (release, Ok(live.first().cloned()))).collect();
+        let _ = picture(document.to_string().as_bytes(), &live, &seen);
         match rendered(&document) {
             Ok(objects) => assert_names(&objects),
             Err(reason) => prop_assert!(!reason.code.is_empty() && reason.to_string().len() < 2000, "{}", reason),
