@@ -266,6 +266,8 @@ pub struct DocumentStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DesiredDocument {
+    /// When this was asked.
+    pub time: String,
     /// As in the list.
     pub status: DocumentStatus,
     /// What is wanted, as it was pulled; `null`: the cache has lost it.

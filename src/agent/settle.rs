@@ -198,9 +198,10 @@ impl Pump {
         status::desired(self.moment(), self.parts.core.view(self.parts.clock.now()))
     }
 
-    fn document(&self, name: &str) -> Result<(DocumentStatus, Key), Reason> {
-        let found = self.desired().documents.into_iter().find(|document| document.document == name);
-        found.zip(Key::parse(name)).ok_or_else(|| {
+    fn document(&self, name: &str) -> Result<(String, DocumentStatus, Key), Reason> {
+        let Desired { time, documents, .. } = self.desired();
+        let found = documents.into_iter().find(|document| document.document == name).zip(Key::parse(name));
+        found.map(|(status, key)| (time, status, key)).ok_or_else(|| {
             Reason::new("NoSuchDocument", format!("nothing of the name {name} is wanted"))
                 .cure("arclet desired lists what is")
         })
@@ -209,7 +210,7 @@ impl Pump {
     /// Answers with what differs between a document and the cluster, as soon as the cluster has said so. The core knows
     /// nothing of it: nothing is changed, and its own calls go on meanwhile.
     fn diff(&mut self, name: &str, question: Question) {
-        let (status, key) = match self.document(name) {
+        let (_, status, key) = match self.document(name) {
             Ok(found) => found,
             Err(reason) => return drop(question.answer.send(refuse(reason))),
         };
@@ -245,14 +246,14 @@ impl Pump {
 
     /// Answers with one document: what is known of it, and what the store has.
     fn show(&mut self, name: &str, question: Question) {
-        let (status, key) = match self.document(name) {
+        let (time, status, key) = match self.document(name) {
             Ok(found) => found,
             Err(reason) => return drop(question.answer.send(refuse(reason))),
         };
         let documents = Arc::clone(&self.parts.documents);
         self.writes.spawn(async move {
             let (wanted, objects) = documents.show(&key).await;
-            let text = serde_json::to_string(&DesiredDocument { status, wanted, objects });
+            let text = serde_json::to_string(&DesiredDocument { time, status, wanted, objects });
             let _ = question.answer.send(text.unwrap_or_else(unwritten));
             Done::Nothing
         });

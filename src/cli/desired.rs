@@ -171,7 +171,7 @@ fn line(document: &DocumentStatus, now: &str) -> String {
 }
 
 fn one(document: &DesiredDocument) -> String {
-    let mut text = line(&document.status, &document.status.since);
+    let mut text = line(&document.status, &document.time);
     if let Some(picture) = &document.status.picture {
         text.push_str("\nIn the cluster\n");
         text.push_str(&statuses(picture));
@@ -306,7 +306,13 @@ mod tests {
             uid: Some("1".into()),
         };
         let wanted = serde_json::json!({"properties": {"suspend": false}});
-        let text = one(&DesiredDocument { status: document(), wanted: Some(wanted), objects: vec![made] });
+        let time = "2026-11-23T02:00:00Z".to_owned();
+        let shown = DesiredDocument { time, status: document(), wanted: Some(wanted), objects: vec![made] };
+        let text = one(&shown);
+        assert!(
+            text.starts_with("flux/fleet                     verified for 5 min, compliant at "),
+            "{text}"
+        );
         assert!(text.contains("  Kustomization cluster-config/fleet-apps: compliant\n"), "{text}");
         assert!(text.contains("Made by arclet: 1 object\n"), "{text}");
         assert!(

@@ -6,6 +6,7 @@
 use super::*;
 use crate::core::document::{Compliance, Kind};
 use crate::scenario::configuration;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a report said, as far as a difference is worth another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,18 @@ pub(super) struct Told {
     reason: Option<String>,
     compliance: Option<Compliance>,
     revision: Option<String>,
+    wrong: u64,
+}
+
+/// Which objects are not as they should be, and the word of each, in one number. Without the messages: those of a
+/// controller that tries again are others at every try, for the names of its temporary files are in them.
+fn wrong(picture: &Picture) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for status in picture.statuses.iter().filter(|status| status.compliance == Compliance::NonCompliant) {
+        let word = status.ready.as_ref().map(|ready| &ready.code);
+        (&status.kind, &status.namespace, &status.name, word).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// One report on its way into the store.
@@ -50,6 +63,7 @@ impl Document {
             reason: self.trouble(kind).map(|reason| reason.code),
             compliance: picture.map(|picture| picture.compliance),
             revision: picture.and_then(|picture| picture.source_revision.clone()),
+            wrong: picture.map_or(0, wrong),
         })
     }
 }
@@ -68,6 +82,7 @@ impl Desired {
                 reason: None,
                 compliance: None,
                 revision: None,
+                wrong: 0,
             },
             reason: None,
             picture: None,
