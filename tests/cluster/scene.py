@@ -83,15 +83,24 @@ class Scene:
         self.agent = subprocess.Popen([self.arclet, "run", "--config", f"{self.home}/etc/arclet.toml"],
                                       stderr=open(f"{self.home}/log", "w"))
 
-    def desired(self):
-        """The first document of `arclet desired -o json`, or {}."""
-        answer = run(self.arclet, "desired", "--config", f"{self.home}/etc/arclet.toml", "-o", "json").stdout
-        documents = json.loads(answer).get("documents") if answer.startswith("{") else None
-        return documents[0] if documents else {}
+    def ask(self, *words):
+        """What the arclet of this scene answers to a command."""
+        return run(self.arclet, *words, "--config", f"{self.home}/etc/arclet.toml").stdout
 
-    def becomes(self, name, state, more=lambda document: True):
-        good, seen = until(self.desired, lambda d: d.get("state") == state and more(d))
+    def desired(self, name=None):
+        """The first document of `arclet desired -o json`, or that of this name, or {}."""
+        answer = self.ask("desired", "-o", "json")
+        documents = json.loads(answer).get("documents") if answer.startswith("{") else None
+        return next((d for d in documents or [] if name in (None, d["document"])), {})
+
+    def becomes(self, name, state, more=lambda document: True, document=None):
+        good, seen = until(lambda: self.desired(document), lambda d: d.get("state") == state and more(d))
         self.check(name, good, seen)
+
+    def told(self, wanted):
+        """Whether a row about desired state that is as wanted reached Azure, and the last ones that did."""
+        good, rows = until(lambda: self.tell({"rows": "Custom-ArcletConfig"})["rows"], lambda rows: any(map(wanted, rows)))
+        return good, rows[-3:]
 
     def call(self, method, url, body=None, **headers):
         context = ssl.create_default_context(cafile=self.at["ca"])

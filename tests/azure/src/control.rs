@@ -45,6 +45,8 @@ enum Command {
     Realm(Option<String>),
     /// Tokens must have been asked with these claims; null: any.
     Challenge(Option<String>),
+    /// The rows that arrived in this stream, `Custom-…`, oldest first.
+    Rows(String),
     /// What happened so far.
     Report {},
 }
@@ -158,6 +160,10 @@ pub fn obey(azure: &Azure, line: &str) -> Value {
         },
         Command::Realm(realm) => azure.himds_realm(realm.as_deref()),
         Command::Challenge(claims) => azure.challenge(claims.as_deref()),
+        Command::Rows(stream) => {
+            let rows = azure.arrived().into_iter().filter(|row| row.stream == stream).map(|row| row.row);
+            return json!({ "rows": rows.collect::<Vec<_>>() });
+        }
         Command::Report {} => return report(azure),
     }
     json!({ "ok": true })
