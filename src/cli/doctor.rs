@@ -7,14 +7,14 @@
 use super::args::{Arg, Args, Output, Usage, is_help};
 use super::ask::{ask, not_understood};
 use super::checks::{Check, Checks, Verdict, reason_of};
-use super::connect::agent_may;
 use super::connect::ownership::{Owner, owner};
-use super::reach::{compare, host, reach};
+use super::connect::{agent_may, device_role, missing_rights};
+use super::reach::{compare, host, may_read_secrets, reach};
 use super::text::{ago, bytes, span};
 use super::{Exit, say};
 use crate::agent::control::{Do, Get, Request};
 use crate::azure::arm::Arm;
-use crate::azure::vault::{self, Vault};
+use crate::azure::vault::Vault;
 use crate::azure::{Cloud, Token};
 use crate::clock::Clock;
 use crate::config::{Config, CredentialFile, DEFAULT_PATH, Desired, Identity};
@@ -199,9 +199,11 @@ fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {
             format!("token for {what}, valid for {}", span(token.valid_for.as_secs()))
         })
     };
-    match (config.report.tags, token(Scope::Arm, "Resource Manager", checks)) {
+    let pulls = config.desired.gitops || config.desired.extensions;
+    match (config.report.tags || pulls, token(Scope::Arm, "Resource Manager", checks)) {
         (false, _) => {
-            checks.skipped("Resource Manager", "[report] tags is off: the service does not call it")
+            let why = "[report] tags is off and nothing is pulled: the service does not call it";
+            checks.skipped("Resource Manager", why)
         }
         (true, None) => checks.skipped("Resource Manager", "no token"),
         (true, Some(token)) => resource_manager(config, &cloud, client.clone(), &token, checks),
@@ -209,7 +211,11 @@ fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {
     if let Some(url) = &config.desired.key_vault {
         match token(Scope::Vault, "Key Vault", checks) {
             None => checks.skipped("Key Vault", "no token"),
-            Some(token) => key_vault(&Vault::new(url, client, clock.clone()), &token, checks),
+            Some(token) => {
+                let vault = Vault::new(url, client, clock.clone());
+                let may = may_read_secrets(&vault, &token.secret);
+                checks.take("Key Vault", may, |()| "reachable, and secrets may be read".to_owned());
+            }
         }
     }
     match (token(Scope::Monitor, "ingestion", checks), reached) {
@@ -219,16 +225,6 @@ fn to_azure(config: &Config, clock: &Clock, checks: &mut Checks) {
         (Some(_), true) => {
             checks.ok("ingestion", "reachable, with a token; whether records are taken: see service")
         }
-    }
-}
-
-/// Whether secrets may be read, without reading one: of a name that nobody uses, the vault says 404 to who may and 403 to
-/// who may not.
-fn key_vault(vault: &Vault, token: &Token, checks: &mut Checks) {
-    match vault.get("arclet-doctor-probe", &token.secret) {
-        Ok(Err(reason)) if reason.code != vault::code::MISSING => checks.failed("Key Vault", reason),
-        Ok(_) => checks.ok("Key Vault", "reachable, and secrets may be read"),
-        Err(outcome) => checks.failed("Key Vault", reason_of(outcome)),
     }
 }
 
@@ -272,7 +268,8 @@ fn resource_manager(
     checks: &mut Checks,
 ) {
     let id = &config.cluster.id;
-    match Arm::new(&cloud.arm, client).get_cluster(id, &token.secret) {
+    let arm = Arm::new(&cloud.arm, client);
+    match arm.get_cluster(id, &token.secret) {
         Ok(Some(cluster)) => match owner(&cluster) {
             Owner::Agents(sign) => checks.failed(
                 "Resource Manager",
@@ -294,6 +291,17 @@ fn resource_manager(
             checks.warning("Resource Manager", reason);
         }
         Err(outcome) => checks.failed("Resource Manager", reason_of(outcome)),
+    }
+    let Desired { gitops, extensions, .. } = config.desired;
+    // A role that does not show its own rights may give them all the same: the service tells, `arclet desired` shows it.
+    if let (true, Ok(permissions)) = (gitops || extensions, arm.permissions(&id.to_string(), &token.secret)) {
+        let missing = missing_rights(&permissions, false, gitops, extensions);
+        let may = match missing.first() {
+            None => Ok(()),
+            Some(action) => Err(Reason::new("MissingRight", format!("the device may not {action}"))
+                .cure(device_role(&id.name, true))),
+        };
+        checks.take("what is wanted", may, |()| "may be read in Azure".to_owned());
     }
 }
 

@@ -1,8 +1,11 @@
-//! Whether a host can be reached at all: name, proxy, connection, TLS and an answer in HTTP, by one call without a token.
+//! Whether a host can be reached at all: name, proxy, connection, TLS and an answer in HTTP, by one call without a token;
+//! and whether what is there may be used, where asking changes nothing.
 //!
-//! The answer's status does not matter here. Its time does: a device whose clock is wrong learns so before it signs
+//! The answer's status does not matter for the first. Its time does: a device whose clock is wrong learns so before it signs
 //! or judges anything.
 
+use super::checks::reason_of;
+use crate::azure::vault::{self, Vault};
 use crate::clock::{AGREE_MS, Clock};
 use crate::core::Reason;
 use crate::http::{Client, Request};
@@ -22,6 +25,15 @@ pub(super) fn reach(client: &Client, url: &str) -> Result<Reached, Reason> {
     let request = Request::get(format!("{url}/")).deadline(DEADLINE).max_body(4 << 20);
     let response = client.call(&request).map_err(Reason::from)?;
     Ok(Reached { date_ms: response.date_ms })
+}
+
+/// Whether secrets may be read, without reading one: of a name that nobody uses, the vault says 404 to who may and 403 to
+/// who may not.
+pub(super) fn may_read_secrets(vault: &Vault, token: &str) -> Result<(), Reason> {
+    match vault.get("arclet-doctor-probe", token).map_err(reason_of)? {
+        Err(reason) if reason.code != vault::code::MISSING => Err(reason),
+        _ => Ok(()),
+    }
 }
 
 /// The clock of this machine against a server's: fine, or what to do. Differences up to a minute are no news.

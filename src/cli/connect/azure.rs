@@ -2,13 +2,14 @@
 
 use super::super::checks::{Checks, reason_of};
 use super::super::operator::{Operator, VARIABLE};
-use super::super::reach::{compare, host, reach};
+use super::super::reach::{compare, host, may_read_secrets, reach};
 use super::local::Local;
 use super::options::Options;
 use super::ownership::{Owner, owner, refusal};
 use super::render::Looked;
 use crate::azure::ResourceId;
-use crate::azure::arm::{self, Arm};
+use crate::azure::arm::{self, Arm, Permissions};
+use crate::azure::vault::Vault;
 use crate::clock::Clock;
 use crate::core::{Reason, Scope};
 use crate::device;
@@ -29,8 +30,12 @@ const PROVIDER: &str = "Microsoft.Kubernetes";
 /// What the operator must be allowed to do.
 const OPERATOR_ACTIONS: [&str; 2] =
     ["Microsoft.Kubernetes/connectedClusters/read", "Microsoft.Kubernetes/connectedClusters/write"];
-/// What the device should be allowed to do with ARM.
-const DEVICE_ACTIONS: [&str; 1] = ["Microsoft.Resources/tags/write"];
+/// What the device should be allowed to do with ARM: for its tags, for configurations, for extensions.
+const DEVICE_ACTIONS: [&str; 3] = [
+    "Microsoft.Resources/tags/write",
+    "Microsoft.KubernetesConfiguration/fluxConfigurations/read",
+    "Microsoft.KubernetesConfiguration/extensions/read",
+];
 
 /// Asks everything; `None` when an answer is missing that the rest needs.
 pub(super) fn check(options: &Options, local: &Local, clock: &Clock, checks: &mut Checks) -> Option<Azure> {
@@ -55,7 +60,7 @@ pub(super) fn check(options: &Options, local: &Local, clock: &Clock, checks: &mu
         Some(Azure { arm: arm.clone(), operator, existing, looked })
     });
     let there = azure.as_ref().is_some_and(|azure| azure.existing.is_some());
-    the_device(id, there, local, &arm, clock, checks);
+    the_device(options, id, there, local, &arm, clock, checks);
     azure
 }
 
@@ -63,6 +68,7 @@ fn hosts(options: &Options, local: &Local, clock: &Clock, checks: &mut Checks) {
     let cloud = &local.cloud;
     let mut urls = vec![cloud.login.as_str(), cloud.arm.as_str()];
     urls.extend(options.dcr_endpoint.as_deref());
+    urls.extend(options.key_vault.as_deref().map(|url| url.trim_end_matches('/')));
     let mut compared = false;
     for url in urls {
         let name = host(url);
@@ -203,7 +209,15 @@ fn rule_of(rule: &str, arm: &Arm, token: &str, checks: &mut Checks) -> Option<(S
 }
 
 /// Whether the device itself gets tokens, and may do what it will do.
-fn the_device(id: &ResourceId, there: bool, local: &Local, arm: &Arm, clock: &Clock, checks: &mut Checks) {
+fn the_device(
+    options: &Options,
+    id: &ResourceId,
+    there: bool,
+    local: &Local,
+    arm: &Arm,
+    clock: &Clock,
+    checks: &mut Checks,
+) {
     let made = device::identity(&local.identity, &local.cloud, &local.client, clock);
     let identity = match made {
         Ok(identity) => identity,
@@ -211,6 +225,16 @@ fn the_device(id: &ResourceId, there: bool, local: &Local, arm: &Arm, clock: &Cl
     };
     let monitor = identity.token(Scope::Monitor, None);
     checks.take("device's token", monitor, |_| "for Azure Monitor ingestion".to_owned());
+    if let Some(url) = &options.key_vault {
+        let may = identity.token(Scope::Vault, None).map_err(reason_of).and_then(|token| {
+            may_read_secrets(&Vault::new(url, local.client.clone(), clock.clone()), &token.secret)
+        });
+        // Nothing stops for it: what needs no secret is enforced, the rest waits and says so.
+        match may {
+            Ok(()) => checks.ok("Key Vault", "the device may read secrets"),
+            Err(reason) => checks.warning("Key Vault", reason),
+        }
+    }
     let token = identity.token(Scope::Arm, None);
     let token = checks.take("device's token", token, |_| "for Azure Resource Manager".to_owned());
     let Some(token) = token else { return };
@@ -223,13 +247,14 @@ fn the_device(id: &ResourceId, there: bool, local: &Local, arm: &Arm, clock: &Cl
     // Missing rights of the device stop nothing: records are kept until they are there, and `status` names them.
     match arm.permissions(&id.to_string(), &token.secret) {
         Ok(permissions) => {
-            for action in DEVICE_ACTIONS {
-                if permissions.allow(action) {
-                    checks.ok("device's right", action);
-                } else {
-                    let reason = Reason::new("MissingRight", format!("the device may not {action}"));
-                    checks.warning("device's right", reason.cure(device_role(&id.name)));
-                }
+            let (gitops, extensions) = (options.gitops, options.extensions);
+            let missing = missing_rights(&permissions, true, gitops, extensions);
+            for action in &missing {
+                let reason = Reason::new("MissingRight", format!("the device may not {action}"));
+                checks.warning("device's right", reason.cure(device_role(&id.name, gitops || extensions)));
+            }
+            if missing.is_empty() {
+                checks.ok("device's rights", "all that it needs on the connected cluster");
             }
         }
         Err(outcome) => checks.warning("device's rights", reason_of(outcome)),
@@ -244,10 +269,25 @@ fn not_allowed(who: &str, action: &str, scope: &str) -> Reason {
     ))
 }
 
-/// How the device gets its role on the cluster.
-pub(super) fn device_role(name: &str) -> String {
-    format!(
-        "deploy config/azure again with clusterName={name}: the device may then write this cluster's tags; or set \
-         tags = false under [report]"
-    )
+/// What the device may not do on the cluster, of all that it will: write tags, read configurations, read extensions.
+pub(in crate::cli) fn missing_rights(
+    permissions: &Permissions,
+    tags: bool,
+    gitops: bool,
+    extensions: bool,
+) -> Vec<&'static str> {
+    let needed = DEVICE_ACTIONS.into_iter().zip([tags, gitops, extensions]);
+    needed
+        .filter(|(action, needed)| *needed && !permissions.allow(action))
+        .map(|(action, _)| action)
+        .collect()
+}
+
+/// How the device gets its role on the cluster, from which it also pulls or not.
+pub(in crate::cli) fn device_role(name: &str, pulls: bool) -> String {
+    let then = match pulls {
+        true => "write this cluster's tags and read what it is to have",
+        false => "write this cluster's tags; or set tags = false under [report]",
+    };
+    format!("deploy config/azure again with clusterName={name}: the device may then {then}")
 }

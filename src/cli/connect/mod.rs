@@ -9,6 +9,7 @@ pub(super) mod ownership;
 mod render;
 mod steps;
 
+pub(super) use azure::{device_role, missing_rights};
 pub(super) use cluster::agent_may;
 
 use super::args::{Args, Output, Usage};
@@ -99,7 +100,10 @@ fn connect(options: &Options) -> Report {
             report.connected = true;
             tell(&format!("\nConnected: {}\nNext:\n", report.cluster));
             if made {
-                tell(&format!("  {}\n", azure::device_role(&ready.id.name)));
+                tell(&format!(
+                    "  {}\n",
+                    azure::device_role(&ready.id.name, options.gitops || options.extensions)
+                ));
             }
             tell("  systemctl enable arclet && systemctl restart arclet, then arclet status\n");
         }
