@@ -86,6 +86,7 @@ enum Given {
     Onboarding(String),
     Device(String),
     Publisher(String),
+    SecretsUser(String),
 }
 
 /// Does what a line says, and the answer to it.
@@ -121,6 +122,7 @@ pub fn obey(azure: &Azure, line: &str) -> Value {
                     Given::Onboarding(scope) => Role::onboarding(scope),
                     Given::Device(scope) => Role::device(scope),
                     Given::Publisher(scope) => Role::publisher(scope),
+                    Given::SecretsUser(scope) => Role::secrets_user(scope),
                 })
                 .collect();
             let mut principal = Principal::with_secret(&client, "", roles);

@@ -5,7 +5,7 @@
 mod control;
 
 use azure_standin::{
-    Azure, DEVICE, GROUP, OPERATOR, Options, RULE, SUBSCRIPTION, TENANT, cluster_id, rule_id,
+    Azure, DEVICE, GROUP, OPERATOR, Options, RULE, SUBSCRIPTION, TENANT, cluster_id, rule_id, vault_id,
 };
 use std::io::BufRead;
 
@@ -21,7 +21,7 @@ fn main() {
         "{}",
         serde_json::json!({
             "login": azure.login_url(), "arm": azure.arm_url(), "ingest": azure.ingest_url(), "vault": azure.vault_url(), "registry": azure.registry_url(), "himds": azure.himds_url(), "ca": ca,
-            "tenant": TENANT, "subscription": SUBSCRIPTION, "group": GROUP, "rule": RULE, "ruleId": rule_id(), "cluster": cluster_id("k3s-1"),
+            "tenant": TENANT, "subscription": SUBSCRIPTION, "group": GROUP, "rule": RULE, "ruleId": rule_id(), "cluster": cluster_id("k3s-1"), "vaultId": vault_id(),
             "device": { "client": DEVICE.0, "secret": DEVICE.1 }, "operator": { "client": OPERATOR.0, "secret": OPERATOR.1 },
         })
     );
