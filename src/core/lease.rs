@@ -88,6 +88,8 @@ pub struct Lease {
     counted: Mono,
     /// The count still lacks its look for the Lease.
     unlooked: bool,
+    /// The count that the last look was sent after.
+    looked_after: Mono,
     contest: bool,
     refused: Option<Reason>,
     /// What was last seen, and since when it is so.
@@ -109,6 +111,7 @@ impl Lease {
             nodes: None,
             counted: Mono(0),
             unlooked: false,
+            looked_after: Mono(0),
             contest: false,
             refused: None,
             seen: None,
@@ -185,6 +188,7 @@ impl Lease {
         if holder.as_deref() == Some("") {
             self.right = None;
         }
+        self.looked_after = self.counted;
         self.asked = Some((now, holder));
     }
 
@@ -204,7 +208,7 @@ impl Lease {
                 if self.contest {
                     (self.blind, self.due) = (true, now + rng.between(RENEW * 9 / 10, RENEW * 11 / 10));
                 } else {
-                    self.alone(sent);
+                    self.alone();
                 }
                 return;
             }
@@ -221,10 +225,11 @@ impl Lease {
         let since = self.seen.as_ref().map_or(now, |(_, since)| *since);
         self.due = (now + rng.between(RENEW * 9 / 10, RENEW * 11 / 10)).min((since + TERM).max(now));
         match seen {
-            None if !self.contest => self.alone(sent),
-            None if self.nodes == Some(1) => {
+            None if !self.contest => self.alone(),
+            // The count is older than the look.
+            None if self.nodes == Some(1) && self.looked_after == self.counted => {
                 (self.contest, self.right) = (false, None);
-                self.alone(sent);
+                self.alone();
             }
             Some(_) if !self.contest => {
                 (self.contest, self.unlooked, self.right, self.due) = (true, false, None, now);
@@ -244,13 +249,11 @@ impl Lease {
         }
     }
 
-    /// One node was counted and no Lease was found by a look that was sent at `sent`.
-    fn alone(&mut self, sent: Mono) {
+    /// One node was counted, and a look that was sent after that found no Lease.
+    fn alone(&mut self) {
         // A count that came while the look was under way has a look of its own.
-        if sent >= self.counted {
-            self.unlooked = false;
-            self.right = Some(self.counted + (TERM - MARGIN));
-        }
+        self.unlooked = self.looked_after < self.counted;
+        self.right = Some(self.looked_after + (TERM - MARGIN));
     }
 
     /// A request that changes the cluster ended without an answer: it may come into force within [`MARGIN`].

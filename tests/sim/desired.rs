@@ -365,6 +365,19 @@ fn a_look_at_the_nodes_or_a_tag_that_is_refused_keeps_nobody_from_pulling_and_en
 }
 
 #[test]
+fn looks_that_are_always_due_keep_nobody_from_enforcing() {
+    let mut world = World::gitops(9);
+    world.settings.metadata_interval = std::time::Duration::from_millis(10);
+    world.crash(false);
+    for n in 1..8u8 {
+        world.site.azure.insert(key(3), (n, false));
+        world.tell(Input::Refresh);
+        world.run_until(world.time + MINUTE);
+        assert_eq!(world.site.cluster.get(&key(3)), Some(&digest(n)));
+    }
+}
+
+#[test]
 fn without_a_link_to_the_vault_what_it_gave_is_used_and_a_rotation_arrives_when_it_is_back() {
     for seed in 0..20 {
         let mut world = World::gitops(seed);

@@ -40,6 +40,31 @@ fn a_single_node_writes_no_lease_and_its_right_ends_unless_the_nodes_are_counted
 }
 
 #[test]
+fn counts_that_come_faster_than_looks_keep_nobody_from_the_right() {
+    let mut lease = Lease::new("a".into());
+    lease.counted(s(1), s(1), 1);
+    let mut last = s(1);
+    for _ in 0..20 {
+        let now = lease.due().expect("a look that is still to come").max(last);
+        let call = lease.want(now).expect("a look");
+        lease.begun(now, &call);
+        let next = now + Duration::from_secs(1);
+        lease.counted(next, next, 1);
+        lease.answered(next, &mut Seeded(1), Answer::Absent);
+        assert_eq!(lease.fence(next), Some(last + (TERM - MARGIN)), "of the count before the look");
+        last = next;
+    }
+    // Nor is one node believed by a look that is older than the count.
+    let [two, one] = [1, 2].map(|seconds| last + Duration::from_secs(seconds));
+    lease.counted(two, two, 2);
+    let call = lease.want(two).expect("a look");
+    lease.begun(two, &call);
+    lease.counted(one, one, 1);
+    lease.answered(one, &mut Seeded(1), Answer::Absent);
+    assert_eq!((lease.state(one), lease.fence(one)), ("candidate", None));
+}
+
+#[test]
 fn whoever_counts_one_node_goes_by_the_lease_where_there_is_one_until_it_is_gone() {
     let mut lease = Lease::new("a".into());
     lease.counted(s(0), s(0), 1);

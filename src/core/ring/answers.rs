@@ -10,7 +10,6 @@ impl Core {
     pub(super) fn observed(&mut self, now: Now, rng: &mut dyn Random, result: Result<Facts, Outcome>) {
         let outcome = match result {
             Ok(facts) => {
-                self.observe_failed = false;
                 self.links[Endpoint::Kubernetes as usize].reached(now);
                 self.conditions.clear(Endpoint::Kubernetes.name());
                 match facts.check() {
@@ -36,7 +35,7 @@ impl Core {
             self.links[Endpoint::Kubernetes as usize].refused_someone(now, reason.clone());
             return self.conditions.raise(now, ABOUT_METADATA, reason);
         }
-        (self.observe_due, self.observe_failed) = (true, true);
+        self.observe_due = true;
         if let Some(reason) = self.fail(now, rng, Endpoint::Kubernetes, outcome) {
             self.conditions.raise(now, Endpoint::Kubernetes.name(), reason);
         }

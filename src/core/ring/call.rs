@@ -13,11 +13,11 @@ impl Core {
         if self.stopping {
             return None;
         }
-        // A look that fails again and again keeps nobody from enforcing.
-        if self.observe_failed
+        // Looks that are always due, or fail again and again, keep nobody from enforcing.
+        if self.ready(Endpoint::Kubernetes, now)
+            && std::mem::take(&mut self.looked_last)
             && let Some(action) = self.look_after_cluster(now)
         {
-            self.observe_failed = false;
             return Some(action);
         }
         if self.observe_due && self.ready(Endpoint::Kubernetes, now) {
@@ -74,7 +74,7 @@ impl Core {
     }
 
     pub(super) fn observe(&mut self, now: Now) -> Action {
-        (self.observe_due, self.observe_sent) = (false, now.mono);
+        (self.observe_due, self.observe_sent, self.looked_last) = (false, now.mono, true);
         self.start(Endpoint::Kubernetes);
         Action::Observe
     }

@@ -48,7 +48,7 @@ impl Core {
             return None;
         }
         // Once: what fails is tried with the next look at the cluster, and delays no document.
-        self.survey.due = false;
+        (self.survey.due, self.looked_last) = (false, true);
         self.start(Endpoint::Kubernetes);
         Some(Action::Survey)
     }

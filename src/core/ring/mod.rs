@@ -77,8 +77,8 @@ pub struct Core {
     /// Newer releases, where they are looked for, and when the feed was last read.
     upgrade: Option<(Upgrade, Option<Now>)>,
     look_due: bool,
-    /// The last look at the cluster failed: documents are next there.
-    observe_failed: bool,
+    /// The cluster was looked at last: documents are next there.
+    looked_last: bool,
     /// Tags went last: documents are next at ARM, and the other way round.
     tags_went: bool,
     anchors: Anchors,
@@ -136,7 +136,7 @@ impl Core {
             survey: Survey::default(),
             upgrade: upgrade::restored(&settings, document(port::DOCUMENT_UPGRADE)),
             look_due: false,
-            observe_failed: false,
+            looked_last: false,
             tags_went: false,
             anchors: Anchors::restore(document(port::DOCUMENT_CLOCK)),
             conditions: Conditions::default(),
