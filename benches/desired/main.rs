@@ -1,10 +1,11 @@
 //! What desired state costs: memory while 200 configurations of 20 kB and one of 1 MB converge, and how long things take.
 //!
-//!     cargo bench --bench desired -- [PATH OF AN ARCLET] [--check]
+//!     cargo bench --bench desired -- [PATH OF AN ARCLET] [--check | --documents N]
 //!
 //! The real binary between both stand-ins. `--check` makes an exceeded budget exit code 1: PSS at most 10 MB, and 20
 //! configurations enforced within 5 s of the API server's first answer after a boot without a link. The budget of memory is
-//! that of the static musl build: with glibc's allocator 2 to 3 MB more are normal.
+//! that of the static musl build: with glibc's allocator 2 to 3 MB more are normal. `--documents` looks at that many small
+//! configurations instead, which come and go: how long that takes, and what is left.
 
 // A measurement takes its time.
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
@@ -40,15 +41,23 @@ fn main() -> ExitCode {
         ..Setup::default()
     };
     let mut check = false;
-    for argument in std::env::args().skip(1) {
+    let (mut many, mut arguments) = (None, std::env::args().skip(1));
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             // What cargo itself passes.
             "--bench" => {}
             "--check" => check = true,
+            "--documents" => {
+                many = Some(arguments.next().and_then(|n| n.parse().ok()).expect("--documents N"))
+            }
             path => setup.binary = path.into(),
         }
     }
     println!("desired state, {}\n", setup.binary.display());
+    if let Some(count) = many {
+        come_and_go(setup, count);
+        return ExitCode::SUCCESS;
+    }
     let large = measure(setup.clone(), 200, 20 << 10, 1 << 20);
     let small = measure(setup, 20, 2 << 10, 0);
     let row =
@@ -85,6 +94,58 @@ fn main() -> ExitCode {
     let kept = large.after <= PSS_MOST && small.booted <= BOOT_MOST;
     println!("budgets {}", if kept { "kept" } else { "EXCEEDED" });
     if check && !kept { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// All of them at once, and all of them away at once.
+fn come_and_go(setup: Setup, count: usize) {
+    // A look at so many takes longer than a second.
+    let rig = Rig::new(Setup {
+        desired: "gitops = true\npull-interval = \"10s\"\nenforce-interval = \"1h\"",
+        ..setup
+    });
+    let mut agent = rig.start();
+    agent.wait("its first look at Azure", |s| s.desired.as_ref().is_some_and(|d| d.last_pull.is_some()));
+    let watched = Watched::new(agent.pid());
+    let said = |what: &str, begin: Instant| {
+        let (time, pss, peak) = (begin.elapsed(), watched.pss_kib(), watched.peak_kib());
+        println!("{count} {what}: {:.0} s, PSS {pss} KiB, peak RSS {peak} KiB", time.as_secs_f64());
+    };
+    let wait = |what: &str, is: &dyn Fn(usize) -> bool| {
+        let (mut last, mut since) = (usize::MAX, Instant::now());
+        loop {
+            let there = rig.k3s.objects(APPS.0, APPS.1).len();
+            if is(there) {
+                return;
+            }
+            if there != last {
+                (last, since) = (there, Instant::now());
+            }
+            assert!(since.elapsed() < rig::HANG, "{what}: nothing happens any more at {there}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    let names: Vec<String> = (0..count).map(|n| format!("config-{n:05}")).collect();
+    let begin = Instant::now();
+    names.iter().for_each(|name| put(&rig, name, 500, "main"));
+    wait("coming", &|there| there >= count);
+    said("in the cluster", begin);
+    let begin = Instant::now();
+    for name in &names {
+        rig.azure.delete_flux(&cluster_id("k3s-1"), name);
+    }
+    wait("going", &|there| there == 0);
+    said("out of the cluster", begin);
+    let store = du(&rig.path("store"));
+    println!("written by the process: {} MB; the store is {} kB", watched.written() >> 20, store >> 10);
+}
+
+fn du(directory: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(directory).expect("the store");
+    let size = |path: std::path::PathBuf| match path.is_dir() {
+        true => du(&path),
+        false => path.metadata().map_or(0, |m| m.len()),
+    };
+    entries.map(|entry| size(entry.expect("an entry").path())).sum()
 }
 
 struct Figures {

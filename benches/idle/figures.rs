@@ -41,6 +41,11 @@ impl Watched {
         field(&self.read("status"), "VmHWM:")
     }
 
+    /// Bytes that were written to files.
+    pub fn written(&self) -> u64 {
+        field(&self.read("io"), "wchar:")
+    }
+
     /// Threads that live.
     pub fn threads(&self) -> u64 {
         field(&self.read("status"), "Threads:")

@@ -8,6 +8,7 @@
 // A measurement takes its time.
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+#[allow(dead_code)]
 mod figures;
 #[path = "../../tests/ring/rig.rs"]
 #[allow(dead_code)]

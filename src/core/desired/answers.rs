@@ -64,6 +64,9 @@ impl Desired {
                 document.need(needs, now.mono);
             }
             self.documents.insert(head.key.clone(), document);
+            if let Some(number) = self.away.remove(&head.key) {
+                self.back.insert(head.key.clone(), number);
+            }
             self.changed = true;
             return;
         };
@@ -81,7 +84,7 @@ impl Desired {
         let returned = matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn | Life::Orphan);
         self.changed |= returned;
         if returned {
-            self.back.insert(head.key.clone());
+            self.back.insert(head.key.clone(), self.remembered);
         }
         match &head.stored {
             Err(reason) => {
@@ -156,13 +159,16 @@ impl Desired {
         else {
             return;
         };
-        (self.changed, self.news) = (true, true);
+        self.news = true;
         document.missing = 0;
         if same && confirmation.gone {
             document.enter(now, Life::Withdrawing(None));
             document.due = Some(now.mono);
             self.back.remove(key);
         }
+        drop(document);
+        // When thousands go the marks are written once and not thousands of times: what is asked about still is as it was.
+        self.changed |= self.documents.first(Line::Gone, now.mono).is_none();
     }
 
     /// The question whether a document is gone has no answer: the listings have to say so anew.
@@ -170,6 +176,7 @@ impl Desired {
         if let Some(mut document) = self.documents.get_mut(key) {
             document.missing = document.missing.min(LISTINGS - 1);
         }
+        self.changed = true;
     }
 
     /// There was no listing. It is tried again when the link allows; after a refusal (`later`) not before the interval.
@@ -237,7 +244,6 @@ impl Desired {
         let Some(mut document) = self.documents.get_mut(key) else { return };
         match withdrawn {
             Withdrawn::Gone => {
-                self.changed = true;
                 match document.life {
                     Life::Withdrawing(_) if document.leaving => {
                         document.enter(now, Life::Withdrawn);
@@ -252,6 +258,7 @@ impl Desired {
                 if let Some(document) = self.documents.remove(key) {
                     self.farewells.insert(key.clone(), document.digest);
                 }
+                self.went(now, key);
             }
             Withdrawn::Waiting(reason) | Withdrawn::Failed(reason) => {
                 if matches!(document.life, Life::Withdrawing(_)) {
@@ -260,6 +267,15 @@ impl Desired {
                 document.back_off(now, self.settings.enforce_interval, rng);
             }
         }
+    }
+
+    /// A document is out of the cluster, and its mark out of date. Of many that go the marks are written with the last.
+    fn went(&mut self, now: Now, key: &Key) {
+        self.away.insert(key.clone(), self.remembered);
+        let next = self.documents.first(Line::Cluster, now.mono);
+        let more = next.is_some_and(|(_, next)| matches!(next.life, Life::Withdrawing(_)))
+            || self.documents.first(Line::Gone, now.mono).is_some();
+        self.changed |= !more;
     }
 
     /// The API server could not be asked: the same again when the link allows.

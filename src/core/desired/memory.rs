@@ -40,7 +40,7 @@ pub struct Going {
     number: u64,
     keys: Vec<Key>,
     /// Came back earlier, which the marks may not say yet.
-    back: BTreeSet<Key>,
+    back: Vec<Key>,
 }
 
 /// What came back: stronger than the marks up to the number.
@@ -90,13 +90,17 @@ impl Desired {
     pub fn going(&self) -> Going {
         let goes = |document: &Document| matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn);
         let going = self.documents.iter().filter(|(_, document)| goes(document));
-        let keys = going.map(|(key, _)| key.clone()).collect();
-        Going { number: self.remembered, keys, back: self.back.clone() }
+        // Of what is away the marks may still say that it goes.
+        let keys = going.map(|(key, _)| key).chain(self.away.keys()).cloned().collect();
+        Going { number: self.remembered, keys, back: self.back.keys().cloned().collect() }
     }
 
     /// All that was given to be remembered is durable.
     pub fn is_remembered(&mut self) {
-        self.back.clear();
+        // What happened since has the number of these marks, and is in the next.
+        let remembered = self.remembered;
+        self.back.retain(|_, number| *number >= remembered);
+        self.away.retain(|_, number| *number >= remembered);
     }
 
     /// Takes up what was remembered, and what came back since. What cannot be read is forgotten: then documents are wanted that were going, and go
@@ -125,7 +129,7 @@ impl Desired {
             let mark = match mark {
                 Mark::Withdrawing if stronger && returned.documents.contains(&name) => {
                     self.changed = true;
-                    self.back.insert(key.clone());
+                    self.back.insert(key.clone(), self.remembered);
                     Mark::Ours
                 }
                 mark => mark,

@@ -38,7 +38,7 @@ use super::settings::DesiredSettings;
 use super::{Mono, Now, Random, Reason};
 use news::Told;
 use shelf::{Line, Shelf};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is to be done next.
@@ -215,8 +215,10 @@ pub struct Desired {
     changed: bool,
     /// The number of what was last given to be remembered.
     remembered: u64,
-    /// What came back, as long as that is not remembered.
-    back: BTreeSet<Key>,
+    /// What came back, as long as that is not remembered, by the number of the marks that do not say so yet.
+    back: BTreeMap<Key, u64>,
+    /// The same of what is out of the cluster.
+    away: BTreeMap<Key, u64>,
 }
 
 impl Desired {
@@ -241,7 +243,8 @@ impl Desired {
             news: false,
             changed: false,
             remembered: 0,
-            back: BTreeSet::new(),
+            back: BTreeMap::new(),
+            away: BTreeMap::new(),
         };
         for (key, digest, needs) in cached {
             let mut document = Document::new(now, *digest, Life::Stored, Some(now.mono));

@@ -1,5 +1,6 @@
 //! The life of documents, one property each.
 
+mod back;
 mod many;
 mod news;
 mod supplies;
