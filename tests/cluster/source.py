@@ -105,10 +105,12 @@ class Source:
         ready = {"type": "Ready", "observedGeneration": meta["generation"], "lastTransitionTime": now()}
         try:
             artifact = self.archive(spec["url"], spec.get("ref", {}).get("branch", "master"))
-            ready |= {"status": "True", "reason": "Succeeded", "message": f"stored artifact for revision '{artifact['revision']}'"}
+            ready |= {"status": "True", "reason": "Succeeded",
+                      "message": f"stored artifact for revision '{artifact['revision']}'"}
         except subprocess.CalledProcessError as error:
             artifact = was.get("artifact")
-            ready |= {"status": "False", "reason": "GitOperationFailed", "message": error.stderr.strip()[-500:] or f"{spec['url']} has no such branch"}
+            ready |= {"status": "False", "reason": "GitOperationFailed",
+                      "message": error.stderr.strip()[-500:] or f"{spec['url']} has no such branch"}
         old = next((c for c in was.get("conditions", []) if c["type"] == "Ready"), {})
         if (artifact or {}).get("revision") == was.get("artifact", {}).get("revision") and all(
                 old.get(field) == ready[field] for field in ready if field != "lastTransitionTime"):
