@@ -8,7 +8,8 @@
 //!
 //! Epochs are small, so that every cut meets rotations; what lies KEEP records back is delivered, so that it meets
 //! deletions and the ledger too; every STATE-th record is also the value of a key, and every DOCUMENT-th the content of a
-//! document that is larger than one chunk.
+//! document that is larger than one chunk; with every LIFE-th a document of the desired state takes the next step of its life,
+//! as the agent has it: each cut has to leave what one of those steps leaves.
 //!
 //! With `--no-sync` the store syncs nothing, and such a run has to lose records. sled itself syncs a file whenever it opens a
 //! database, and the journal carries the rest along; so the control keeps to one database: no rotation, state or document.
@@ -26,6 +27,7 @@ const BATCH: u64 = 12;
 static NO_SYNC: std::sync::OnceLock<()> = std::sync::OnceLock::new();
 const STATE: u64 = 10;
 const DOCUMENT: u64 = 50;
+const LIFE: u64 = 5;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -78,6 +80,7 @@ fn write(dir: &Path) -> Result<Never, StoreError> {
                 let (state, kept) = (number / STATE * STATE, number / DOCUMENT * DOCUMENT);
                 store.enqueue(&[(Lane::State, record(state, 40))])?;
                 put_document(&mut store, kept)?;
+                life::catch_up(&mut store, number / LIFE)?;
             }
             number + 1
         }
@@ -97,6 +100,9 @@ fn write(dir: &Path) -> Result<Never, StoreError> {
         store.enqueue(&batch)?;
         for number in (next..next + count).filter(|n| !control() && n.is_multiple_of(DOCUMENT)) {
             put_document(&mut store, number)?;
+        }
+        for number in (next..next + count).filter(|n| !control() && n.is_multiple_of(LIFE)) {
+            life::step(&mut store, number / LIFE)?;
         }
         for number in next..next + count {
             // Nobody to tell when nobody listens: the cut is what ends this program.
@@ -170,6 +176,7 @@ fn check(dir: &Path, ack: i64) -> (String, u8) {
     if ack >= 0 && !control() {
         faults.extend(check_state(&mut store, ack as u64));
         faults.extend(check_document(&mut store, ack as u64));
+        faults.extend(life::check(&mut store, ack as u64 / LIFE, (ack as u64 + BATCH) / LIFE));
     }
     let notes = if notes.is_empty() { String::new() } else { format!(" notes: {}", notes.join("; ")) };
     if faults.is_empty() {
@@ -211,4 +218,74 @@ fn record(number: u64, len: usize) -> Record {
 
 fn document(number: u64) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(9_000).collect()
+}
+
+/// The lives of documents, one after the other, in the order in which the agent writes (`agent::desired`).
+mod life {
+    use super::{Store, StoreError};
+
+    const WANTED: &str = "desired/flux/fleet";
+    const MADE: &str = "made/flux/fleet";
+    const MARKS: &str = "core/desired";
+    /// Stored, noted before the making, noted after it, marked as going, out of the cache, forgotten.
+    const STEPS: u64 = 6;
+
+    /// Step `n` of all lives.
+    pub fn step(store: &mut Store, n: u64) -> Result<(), StoreError> {
+        let generation = n / STEPS;
+        match n % STEPS {
+            0 => store.doc_put(WANTED, &content(generation, 0), true),
+            1 => store.doc_put(MADE, &content(generation, 1), false),
+            2 => store.doc_put(MADE, &content(generation, 2), false),
+            3 => store.doc_put(MARKS, &content(generation, 3), false),
+            4 => store.doc_remove(WANTED),
+            _ => store.doc_remove(MADE),
+        }
+    }
+
+    fn content(generation: u64, step: u64) -> Vec<u8> {
+        let size = 300 + (generation * 37 % 900) as usize;
+        [generation, step].into_iter().flat_map(u64::to_le_bytes).cycle().take(size).collect()
+    }
+
+    /// What is in the store after step `n`: what is wanted, what was made, the marks.
+    fn after(n: u64) -> [Option<Vec<u8>>; 3] {
+        let (generation, step) = (n / STEPS, n % STEPS);
+        let wanted = (step < 4).then(|| content(generation, 0));
+        let made = match step {
+            0 | 5 => None,
+            1 => Some(content(generation, 1)),
+            _ => Some(content(generation, 2)),
+        };
+        let marks = if step < 3 { generation.checked_sub(1) } else { Some(generation) };
+        [wanted, made, marks.map(|generation| content(generation, 3))]
+    }
+
+    fn found(store: &mut Store) -> Result<[Option<Vec<u8>>; 3], StoreError> {
+        Ok([store.doc_get(WANTED)?, store.doc_get(MADE)?, store.doc_get(MARKS)?])
+    }
+
+    /// Takes the steps up to `n` that a cut kept from being taken.
+    pub fn catch_up(store: &mut Store, n: u64) -> Result<(), StoreError> {
+        let found = found(store)?;
+        // A batch has three at most. Where none is recognised, the check said so already.
+        let last = (n.saturating_sub(5)..=n).rev().find(|n| after(*n) == found);
+        for n in last.map_or(0, |last| last + 1)..=n {
+            step(store, n)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the store has what a step from `first` to `last` leaves.
+    pub fn check(store: &mut Store, first: u64, last: u64) -> Option<String> {
+        match found(store) {
+            Ok(found) => {
+                let is = (first..=last).any(|n| after(n) == found);
+                let shape = found.map(|content| content.and_then(|bytes| Some(*bytes.first()?)));
+                (!is)
+                    .then(|| format!("a document's life at {shape:?}, in none of the steps {first}..={last}"))
+            }
+            Err(e) => Some(format!("a document's life: {e}")),
+        }
+    }
 }
