@@ -227,7 +227,7 @@ impl Lease {
         match seen {
             None if !self.contest => self.alone(),
             // The count is older than the look.
-            None if self.nodes == Some(1) && self.looked_after == self.counted => {
+            None if self.nodes.is_some_and(|nodes| nodes <= 1) && self.looked_after == self.counted => {
                 (self.contest, self.right) = (false, None);
                 self.alone();
             }

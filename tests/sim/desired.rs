@@ -365,6 +365,23 @@ fn a_look_at_the_nodes_or_a_tag_that_is_refused_keeps_nobody_from_pulling_and_en
 }
 
 #[test]
+fn a_cluster_that_has_no_nodes_yet_is_served_all_the_same() {
+    let mut world = World::gitops(13);
+    world.facts.node_count = 0;
+    world.site.azure.insert(key(1), (1, false));
+    world.run_until(world.time + 10 * MINUTE);
+    assert_eq!(world.site.cluster.len(), 1);
+    // Also when several had to take turns before.
+    world.another_leads();
+    world.run_until(world.time + 10 * MINUTE);
+    world.another_ends();
+    world.facts.node_count = 0;
+    world.site.azure.insert(key(2), (2, false));
+    world.run_until(world.time + 20 * MINUTE);
+    assert_eq!(world.site.cluster.len(), 2);
+}
+
+#[test]
 fn looks_that_are_always_due_keep_nobody_from_enforcing() {
     let mut world = World::gitops(9);
     world.settings.metadata_interval = std::time::Duration::from_millis(10);

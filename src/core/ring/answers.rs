@@ -12,9 +12,10 @@ impl Core {
             Ok(facts) => {
                 self.links[Endpoint::Kubernetes as usize].reached(now);
                 self.conditions.clear(Endpoint::Kubernetes.name());
+                // Also a cluster without nodes has nobody else who leads.
+                self.counted(now, facts.node_count);
                 match facts.check() {
                     Ok(()) => {
-                        self.counted(now, facts.node_count);
                         self.conditions.clear(ABOUT_METADATA);
                         self.metadata.observed(facts.clone());
                         self.facts = Some((facts, now));
