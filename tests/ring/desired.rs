@@ -192,17 +192,10 @@ fn what_somebody_changes_in_our_objects_is_undone_and_what_is_somebody_elses_is_
     assert_eq!(branch(&rig, "other").as_deref(), Some("theirs"), "what is not ours is not removed");
 }
 
-#[test]
-fn no_answer_that_is_not_a_listing_takes_anything_out_of_the_cluster() {
-    let rig = rig();
-    let mut agent = rig.start();
-    put(&rig, "fleet", "main");
-    enforced(&rig, "fleet", "main");
-    // From here on Azure would say that nothing is wanted, if it could be heard.
-    rig.azure.set_fault(Endpoint::Arm, Fault::Reset, None);
-    assert!(rig.azure.delete_flux(&cluster_id("k3s-1"), "fleet"));
+/// Answers of many sorts that are no listing, and none of which says that nothing is wanted.
+pub fn no_listings() -> [Fault; 10] {
     let error = |status, code: &str| Fault::Error(status, code.to_owned());
-    let faults = [
+    [
         Fault::Html(200),
         error(401, "InvalidAuthenticationToken"),
         error(403, "AuthorizationFailed"),
@@ -213,8 +206,19 @@ fn no_answer_that_is_not_a_listing_takes_anything_out_of_the_cluster() {
         Fault::Redirect,
         Fault::Reset,
         Fault::Truncated,
-    ];
-    for fault in faults {
+    ]
+}
+
+#[test]
+fn no_answer_that_is_not_a_listing_takes_anything_out_of_the_cluster() {
+    let rig = rig();
+    let mut agent = rig.start();
+    put(&rig, "fleet", "main");
+    enforced(&rig, "fleet", "main");
+    // From here on Azure would say that nothing is wanted, if it could be heard.
+    rig.azure.set_fault(Endpoint::Arm, Fault::Reset, None);
+    assert!(rig.azure.delete_flux(&cluster_id("k3s-1"), "fleet"));
+    for fault in no_listings() {
         rig.azure.set_fault(Endpoint::Arm, fault.clone(), None);
         let before = rig.azure.stats(Endpoint::Arm).requests;
         eventually(&format!("{fault:?} to be met"), || {

@@ -3,7 +3,7 @@
 
 use crate::rig::{Agent, Rig, Setup, eventually};
 use arclet::status::{Desired, DocumentStatus};
-use azure_standin::{Endpoint, cluster_id};
+use azure_standin::{Endpoint, Fault, cluster_id};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
@@ -161,6 +161,27 @@ fn what_was_fetched_is_installed_again_without_a_link_after_a_kill() {
     let agent = rig.start();
     has(&rig, "first");
     state(&agent, "succeeded");
+}
+
+#[test]
+fn no_answer_that_is_not_a_listing_uninstalls_anything() {
+    let rig = rig();
+    let agent = installed(&rig);
+    // From here on Azure would say that nothing is wanted, if it could be heard.
+    rig.azure.set_fault(Endpoint::Arm, Fault::Reset, None);
+    assert!(rig.azure.delete_extension(&cluster_id("k3s-1"), "mon"));
+    for fault in crate::desired::no_listings() {
+        rig.azure.set_fault(Endpoint::Arm, fault.clone(), None);
+        let before = rig.azure.stats(Endpoint::Arm).requests;
+        eventually(&format!("{fault:?} to be met"), || {
+            (rig.azure.stats(Endpoint::Arm).requests > before + 2).then_some(())
+        });
+        assert_eq!(content(&rig).as_deref(), Some("first"), "{fault:?}");
+    }
+    state(&agent, "succeeded");
+    // Once it can be heard, it is believed.
+    rig.azure.clear_fault(Endpoint::Arm);
+    eventually("the HelmChart's end", || chart(&rig).is_none().then_some(()));
 }
 
 #[test]

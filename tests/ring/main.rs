@@ -14,6 +14,7 @@ mod faults;
 mod flux;
 mod kills;
 mod lease;
+mod life;
 mod lifecycle;
 // Shared with benches/, which use more of it.
 #[allow(dead_code)]

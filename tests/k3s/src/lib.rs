@@ -138,10 +138,22 @@ struct Counters {
     bytes_out: AtomicU64,
 }
 
+/// The requests that are held, and what became of them.
+#[derive(Clone, Debug)]
+struct Hold {
+    /// All of them are in the request's method, path and body.
+    texts: Vec<String>,
+    /// Whether it is carried out before it is held.
+    carried_out: bool,
+    /// One of them has come that far.
+    met: bool,
+}
+
 /// What tests, connections and requests share.
 struct Shared {
     cluster: Mutex<Cluster>,
     fault: tokio::sync::watch::Sender<Option<Fault>>,
+    hold: tokio::sync::watch::Sender<Option<Hold>>,
     counters: Counters,
 }
 
@@ -169,6 +181,7 @@ impl ApiServer {
         let shared = Arc::new(Shared {
             cluster: Mutex::new(Cluster::new(&options, &authority.ca_pem)),
             fault: tokio::sync::watch::Sender::new(None),
+            hold: tokio::sync::watch::Sender::new(None),
             counters: Counters::default(),
         });
         let (control, commands) = tokio::sync::mpsc::unbounded_channel();
@@ -258,6 +271,23 @@ impl ApiServer {
     /// Every request gets this instead of its answer, until it is set to None.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.shared.fault.send_replace(fault);
+    }
+
+    /// From now on requests that have all of these in `METHOD PATH` and their body get no answer, until
+    /// [`ApiServer::release`]; then their connections end. `carried_out`: what they ask for is done all the same.
+    pub fn hold(&self, texts: &[&str], carried_out: bool) {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        self.shared.hold.send_replace(Some(Hold { texts, carried_out, met: false }));
+    }
+
+    /// Whether a request is held, or was since [`ApiServer::hold`].
+    pub fn held(&self) -> bool {
+        self.shared.hold.borrow().as_ref().is_some_and(|hold| hold.met)
+    }
+
+    /// Holds no request any more.
+    pub fn release(&self) {
+        self.shared.hold.send_replace(None);
     }
 
     /// Cuts the link: connections end, new ones are refused. In effect when this returns.

@@ -101,6 +101,9 @@ async fn answer(
         certified,
         body,
     };
+    if held(&shared, &question).await {
+        return Err(std::io::Error::other("held"));
+    }
     let fault = shared.fault.borrow().clone();
     let plain = |status: u16, content_type: &str, body: String| {
         Response::builder()
@@ -142,6 +145,22 @@ async fn answer(
             return Err(std::io::Error::other("stalled"));
         }
     })
+}
+
+/// Whether a request was held; returns when it no longer is.
+async fn held(shared: &Shared, question: &Question) -> bool {
+    let hold = shared.hold.borrow().clone();
+    let text = format!("{} {}\n{}", question.method, question.path, String::from_utf8_lossy(&question.body));
+    let Some(hold) = hold.filter(|hold| hold.texts.iter().all(|part| text.contains(part))) else {
+        return false;
+    };
+    if hold.carried_out {
+        drop(routes::answer(shared, question));
+    }
+    shared.hold.send_modify(|hold| hold.iter_mut().for_each(|hold| hold.met = true));
+    let mut watch = shared.hold.subscribe();
+    let _ = watch.wait_for(Option::is_none).await;
+    true
 }
 
 /// A connection whose bytes are counted, below TLS.
