@@ -161,7 +161,7 @@ impl Clients {
             }
             Ok(())
         };
-        let owned = client.enforce(&key.to_string(), objects, &known, &mut |objects| {
+        let mut owned = client.enforce(&key.to_string(), objects, &known, &mut |objects| {
             note(objects)?;
             keep(objects).map_err(|outcome| {
                 outcome
@@ -170,7 +170,13 @@ impl Clients {
                     .unwrap_or_else(|| Reason::new("Unnoted", "it cannot be noted what is made"))
             })
         })?;
-        keep(&owned.refs)?;
+        match keep(&owned.refs) {
+            // It is made all the same, and the list of it must not get lost.
+            Err(Outcome::Refused(reason)) if k3s::is_kubernetes_own(&reason) => {
+                owned.refused.extend(owned.refs.first().map(|first| (first.clone(), reason)));
+            }
+            kept => kept?,
+        }
         Ok(owned)
     }
 
