@@ -42,40 +42,6 @@ fn many_changes_are_told_in_portions() {
 }
 
 #[test]
-fn what_azure_wants_again_is_not_withdrawn_by_a_process_that_died_before_it_remembered_so() {
-    let mut rig = Rig::settled(&["a", "b"]);
-    let goes = |rig: &mut Rig| {
-        rig.list(vec![], Some(there("p")));
-        rig.list(vec![], Some(there("p")));
-        for name in ["a", "b"] {
-            rig.confirm(name, true, there("p"));
-            assert_eq!(rig.state(name), Some("withdrawing"));
-        }
-        rig.desired.document().unwrap()
-    };
-    let marks = goes(&mut rig);
-    let going = rig.desired.going();
-    assert_eq!(going.returned(&[head("c", 1), Head { leaving: true, ..head("a", 1) }]), None);
-    let returned = going.returned(&[head("a", 1), head("c", 1)]).unwrap();
-    let all = [cached("a"), cached("b")];
-    rig = Rig { now: rig.now, ..Rig::new(&all, [Some(&marks), Some(&returned)]) };
-    assert_eq!((rig.state("a"), rig.state("b")), (Some("stored"), Some("withdrawing")));
-    assert_eq!(rig.desired.going().returned(&[head("a", 1)]), None, "it goes no more");
-    // What goes later goes, whatever came back once: also when the newer marks are all that was ever read.
-    let marks = goes(&mut rig);
-    for cached in [&all[..], &[]] {
-        let rig = Rig { now: rig.now, ..Rig::new(cached, [Some(&marks), Some(&returned)]) };
-        assert_eq!((rig.state("a"), rig.state("b")), (Some("withdrawing"), Some("withdrawing")));
-    }
-    // Marks that were lost do not begin at numbers that the older return is stronger than.
-    let mut rig = Rig { now: rig.now, ..Rig::new(&all, [None, Some(&returned)]) };
-    rig.list(vec![head("a", 1), head("b", 1)], Some(there("p")));
-    let marks = goes(&mut rig);
-    let rig = Rig { now: rig.now, ..Rig::new(&all, [Some(&marks), Some(&returned)]) };
-    assert_eq!(rig.state("a"), Some("withdrawing"));
-}
-
-#[test]
 fn azure_is_told_what_is_wrong_also_when_something_else_was_wrong_before() {
     let mut rig = Rig::settled(&["a"]);
     tell(&mut rig);
