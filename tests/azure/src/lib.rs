@@ -19,6 +19,7 @@ mod fault;
 mod himds;
 mod ingest;
 mod knobs;
+mod operator;
 mod principals;
 mod pushed;
 mod registry;

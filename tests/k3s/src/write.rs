@@ -145,6 +145,15 @@ pub fn update(
     for field in ["uid", "creationTimestamp", "resourceVersion"] {
         object["metadata"][field] = old.object["metadata"][field].clone();
     }
+    for field in ["generation", "deletionTimestamp"] {
+        if let Some(is) = old.object["metadata"].get(field) {
+            object["metadata"][field] = is.clone();
+        }
+    }
+    // The status of a kind that has one is a resource of its own, which this is not.
+    if let Some(status) = old.object.get("status") {
+        object["status"] = status.clone();
+    }
     if object == old.object {
         return Answer::object(200, &old.with_managers(), place.version, question);
     }

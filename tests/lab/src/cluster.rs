@@ -2,6 +2,7 @@
 
 use crate::device::Device;
 use crate::options::Options;
+use crate::wish::furnish;
 use azure_standin::{Azure, DEVICE, RULE, TENANT, cluster_id};
 use k3s_standin::ApiServer;
 use std::os::unix::fs::PermissionsExt;
@@ -28,6 +29,7 @@ impl Cluster {
                     // Of several, one agent would have to wait a minute until it leads.
                     nodes: 1,
                     flux: k3s_standin::Flux::Stable,
+                    helm: true,
                     ..k3s_standin::Options::default()
                 });
                 let server = server.map_err(|e| format!("the API server stand-in does not start: {e}"))?;
@@ -77,6 +79,11 @@ impl Cluster {
             Cluster::Real(path) => path.clone(),
         };
         let config_directory = device.config().parent().map(Path::to_path_buf).unwrap_or_default();
+        if let Cluster::Embedded(_) = self {
+            std::fs::create_dir_all(&config_directory)
+                .map_err(|e| format!("{}: {e}", config_directory.display()))?;
+            furnish(azure, &config_directory.join("extensions.toml"))?;
+        }
         let shown = |path: PathBuf| path.display().to_string();
         let arguments = [
             ("connect", String::new()),
@@ -96,11 +103,14 @@ impl Cluster {
             ("--yes", String::new()),
         ];
         // A real cluster may have no Flux, and what is in it is its owner's: there desired state stays off.
-        let gitops = matches!(self, Cluster::Embedded(_)).then(|| ("--gitops", String::new()));
-        let arguments = arguments.into_iter().chain(gitops).flat_map(|(name, value)| {
-            let value = (!value.is_empty()).then_some(value);
-            std::iter::once(name.to_owned()).chain(value)
-        });
+        let embedded = matches!(self, Cluster::Embedded(_));
+        let desired = ["--gitops", "--extensions"].into_iter().filter(|_| embedded);
+        let arguments = arguments.into_iter().chain(desired.map(|flag| (flag, String::new()))).flat_map(
+            |(name, value)| {
+                let value = (!value.is_empty()).then_some(value);
+                std::iter::once(name.to_owned()).chain(value)
+            },
+        );
         Ok((arguments.collect(), vec![("ARCLET_OPERATOR_TOKEN".to_owned(), azure.operator_token())]))
     }
 

@@ -9,8 +9,9 @@ cargo lab: arclet's main job, running, with embedded stand-ins for both ends
 
   --for TIME         end by itself after TIME (30s, 2m): the script runs once, then everything must have arrived
   --summary json     print {sent, arrived, duplicated, lost, outages, kills, desired} at the end; an error unless at least
-                     1,000 reports, 3 outages and one kill -9 happened, nothing was lost, and desired state arrived,
-                     was set right without a link and was withdrawn
+                     1,000 reports, 3 outages and one kill -9 happened, nothing was lost, and desired state (a
+                     configuration, an extension) arrived, was set right without a link, left an object of
+                     somebody else alone, and was withdrawn
   --kubeconfig FILE  a real cluster instead of the embedded one (needs the right to create a ServiceAccount and roles);
                      its facts change rarely, so few reports are made and no minimum is asked for; desired state is off
                      there, for what is in that cluster is its owner's

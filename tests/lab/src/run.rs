@@ -3,13 +3,14 @@
 use crate::cluster::Cluster;
 use crate::device::{Device, ask};
 use crate::options::Options;
-use crate::page::Press;
+use crate::page::{Press, Pressed};
 use crate::rows::{links, shown};
 use crate::script::{Step, steps};
 use crate::state::Shared;
-use crate::wish::{Deed, Show};
+use crate::wish::{Deed, Show, View};
 use crate::{build, page};
 use azure_standin::Azure;
+use k3s_standin::ApiServer;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -85,7 +86,7 @@ impl Lab {
     async fn turn(
         &mut self,
         home: &Path,
-        pressed: &mut mpsc::UnboundedReceiver<Press>,
+        pressed: &mut mpsc::UnboundedReceiver<Pressed>,
     ) -> Result<(), String> {
         self.connect(home).await?;
         let (acks, mut acknowledged) = mpsc::unbounded_channel();
@@ -97,12 +98,14 @@ impl Lab {
         let mut tick = tokio::time::interval(CHANGE);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
+        // One for the whole run: of a signal between two of them nobody would hear.
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let per_look = (LOOK.as_millis() / CHANGE.as_millis()) as u64;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 Some(press) = pressed.recv() => { self.press(press, &acks).await?; continue; }
-                _ = tokio::signal::ctrl_c() => break,
+                _ = &mut interrupted => break,
             }
             self.cluster.change(ticks);
             ticks += 1;
@@ -154,13 +157,27 @@ impl Lab {
         Ok(())
     }
 
-    async fn press(&mut self, press: Press, acks: &mpsc::UnboundedSender<String>) -> Result<(), String> {
+    /// Does what a person pressed; an error is the lab's end, what cannot be done is an answer.
+    async fn press(&mut self, pressed: Pressed, acks: &mpsc::UnboundedSender<String>) -> Result<(), String> {
         self.by_hand = true;
-        match press {
-            Press::Link(up) => self.set_link(up),
-            Press::Do(deed) => self.act(deed),
-            Press::Reboot => self.reboot(acks).await?,
-        }
+        let answer = match &pressed.press {
+            Press::Link(up) => {
+                self.set_link(*up);
+                Ok(())
+            }
+            Press::Reboot => {
+                self.reboot(acks).await?;
+                Ok(())
+            }
+            Press::Do(deed) => {
+                self.try_to(|show, (azure, cluster, at, up)| show.act(*deed, azure, cluster, at, up))
+            }
+            Press::Hand(hand) => {
+                self.try_to(|show, (azure, cluster, at, up)| show.hand(hand, azure, cluster, at, up))
+            }
+        };
+        // Whoever has gone away does not want to know.
+        let _ = pressed.answer.send(answer);
         Ok(())
     }
 
@@ -173,10 +190,24 @@ impl Lab {
     }
 
     fn act(&mut self, deed: Deed) {
-        let Cluster::Embedded(cluster) = &self.cluster else { return };
+        let done = self.try_to(|show, (azure, cluster, at, up)| show.act(deed, azure, cluster, at, up));
+        if let Err(refused) = done {
+            self.event(&refused);
+        }
+    }
+
+    /// Does something to desired state, and says so.
+    fn try_to(
+        &mut self,
+        what: impl FnOnce(&mut Show, (&Azure, &ApiServer, Duration, bool)) -> Result<String, String>,
+    ) -> Result<(), String> {
+        let Cluster::Embedded(cluster) = &self.cluster else {
+            return Err("desired state is off on a real cluster".to_owned());
+        };
         let up = self.shared.lock().up;
-        let said = self.show.act(deed, &self.azure, cluster, self.start.elapsed(), up);
-        self.event(&said.unwrap_or_else(|| "there is nothing to do that to".to_owned()));
+        let said = what(&mut self.show, (&self.azure, cluster, self.start.elapsed(), up))?;
+        self.event(&said);
+        Ok(())
     }
 
     /// Looks at what came of desired state.
@@ -184,10 +215,11 @@ impl Lab {
         let Cluster::Embedded(cluster) = &self.cluster else { return };
         let desired = ask(&self.device.socket(), "desired").await.unwrap_or_default();
         let up = self.shared.lock().up;
-        let said = self.show.look(cluster, self.start.elapsed(), up);
+        let said = self.show.look(&self.azure, cluster, &desired, self.start.elapsed(), up);
+        let view = View::of(&self.azure, cluster, &desired);
         let mut state = self.shared.lock();
         said.iter().for_each(|line| state.event(line));
-        state.desired = Some(self.show.view(cluster, &desired));
+        state.desired = Some(view);
     }
 
     fn set_link(&mut self, up: bool) {

@@ -1,6 +1,7 @@
 //! What happens when: three outages, one kill -9 and desired state that changes, as fractions of the run.
 
-use crate::wish::{BRANCHES, Deed};
+use crate::wish::Deed;
+use crate::wish::scene::{BRANCHES, VERSIONS};
 use std::time::Duration;
 
 /// A step of the script.
@@ -21,14 +22,19 @@ pub enum Step {
 /// something new of Azure: the first is set right without the link, the second comes with it.
 pub fn steps(length: Duration) -> Vec<(Duration, Step)> {
     [
-        (0.04, Step::Do(Deed::Want(BRANCHES[0]))),
+        (0.03, Step::Do(Deed::Want(BRANCHES[0]))),
+        (0.05, Step::Do(Deed::Install(VERSIONS[0]))),
+        (0.08, Step::Do(Deed::Squat)),
         (0.12, Step::Cut),
         (0.15, Step::Do(Deed::Edit)),
+        (0.18, Step::Do(Deed::Uninstall)),
         (0.22, Step::Restore),
+        (0.28, Step::Do(Deed::Yield)),
         (0.34, Step::Cut),
         (0.40, Step::Kill),
         (0.41, Step::Do(Deed::Break)),
         (0.46, Step::Do(Deed::Want(BRANCHES[1]))),
+        (0.47, Step::Do(Deed::Install(VERSIONS[1]))),
         (0.50, Step::Restore),
         (0.60, Step::Cut),
         (0.72, Step::Restore),
@@ -58,9 +64,10 @@ mod tests {
                     assert!(cut);
                     cut = false;
                 }
-                Step::Kill | Step::Do(Deed::Edit | Deed::Break) => assert!(cut),
+                Step::Kill | Step::Do(Deed::Edit | Deed::Break | Deed::Uninstall) => assert!(cut),
                 Step::Do(Deed::Want(branch)) => assert_eq!(cut, branch != BRANCHES[0]),
-                Step::Do(Deed::Delete) => assert!(!cut),
+                Step::Do(Deed::Install(version)) => assert_eq!(cut, version != VERSIONS[0]),
+                Step::Do(Deed::Squat | Deed::Yield | Deed::Delete) => assert!(!cut),
             }
         }
         assert!(!cut && outages >= 3);

@@ -1,7 +1,7 @@
 //! What the page and the terminal show. One owner (the lab's loop) writes, the page reads copies.
 
 use crate::ledger::Ledger;
-use crate::wish::View;
+use crate::wish::{View, template};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -142,6 +142,11 @@ impl State {
             self.ledger.duplicated(),
             self.kills.len()
         )
+    }
+
+    /// What the page's editor gets for an id: a document, an object, or what something new begins with.
+    pub fn text(&self, id: &str) -> Option<String> {
+        self.desired.as_ref().and_then(|view| view.texts.get(id).cloned()).or_else(|| template(id))
     }
 
     /// A copy for the page.
