@@ -43,7 +43,7 @@ fn the_commented_defaults_are_the_real_ones() {
 
 #[test]
 fn every_key_is_in_the_file_and_the_file_has_no_other() {
-    let (_, _, known) = interpret(Path::new("x"), "", None);
+    let (_, _, known) = sections::interpret(Path::new("x"), "", None);
     let known: BTreeSet<String> = known
         .iter()
         .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
