@@ -14,7 +14,7 @@ pub use super::resources::{
 use crate::core::{Outcome, Reason};
 use crate::http::{Client, Request, Response, Take, http::Method};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -235,10 +235,15 @@ impl Arm {
         struct Page<T> {
             value: Vec<T>,
             next_link: Option<String>,
+            error: Option<IgnoredAny>,
         }
         let (mut all, mut next) = (Vec::new(), url);
         for _ in 0..MOST_PAGES {
             let page: Page<T> = expect_200(doing, &self.send(self.request(Method::GET, &next, token))?)?;
+            if page.error.is_some() {
+                let text = format!("{API}, {doing}: the page says that there was an error");
+                return Err(Outcome::Refused(Reason::new("NotAListing", text)));
+            }
             all.extend(page.value);
             match page.next_link.filter(|link| !link.is_empty()) {
                 None => return Ok(all),

@@ -63,6 +63,17 @@ fn names(listing: &Listing) -> Vec<&str> {
     listing.heads.iter().map(|head| head.key.name.as_str()).collect()
 }
 
+/// The same about extensions: each word in the place of the other, so that what was foreign is so again.
+fn about(kind: Kind, text: &str) -> String {
+    match kind {
+        Kind::Flux => text.to_owned(),
+        Kind::Extension => text
+            .replace("fluxConfigurations", "\0")
+            .replace("extensions", "fluxConfigurations")
+            .replace('\0', "extensions"),
+    }
+}
+
 /// Which page is asked for, from 1; the links are `…&$skipToken=2`.
 fn number(seen: &Seen) -> usize {
     seen.line().split_once("skipToken=").map_or(1, |(_, rest)| rest[..1].parse().unwrap())
@@ -109,9 +120,8 @@ fn no_documents_at_all_is_a_complete_listing_when_arm_says_so() {
     }
 }
 
-/// What may come in a page's place. `whole` is the true one.
-fn bodies(whole: &str) -> Vec<String> {
-    let named = |broken: &str| whole.replacen(&plain("b"), broken, 1);
+/// What may come in a page's place and is none, whatever is listed. `whole` is the true one.
+pub(super) fn broken(whole: &str) -> Vec<String> {
     let mut bodies: Vec<String> = [
         "",
         " ",
@@ -147,6 +157,31 @@ fn bodies(whole: &str) -> Vec<String> {
     let codes =
         ["ResourceNotFound", "ResourceGroupNotFound", "AuthorizationFailed", "ExpiredAuthenticationToken"];
     bodies.extend(codes.map(error));
+    // Cut off anywhere.
+    bodies.extend((1..whole.len()).step_by(37).map(|end| whole[..end].to_owned()));
+    bodies.push(whole[..whole.len() - 1].to_owned());
+    // Broken only after every document was read.
+    let end = whole.len() - 1;
+    let tails = [
+        r#", "value": []}"#,
+        r#", "nextLink": null}"#,
+        r#", "error": {"code": "InternalServerError", "message": ""}}"#,
+        r#", "error": "no"}"#,
+        ",}",
+        "]",
+        "} }",
+        "}<html>",
+        "}{\"value\": []}",
+        "}\0",
+    ];
+    bodies.extend(tails.map(|tail| format!("{}{tail}", &whole[..end])));
+    bodies
+}
+
+/// The same, and documents that are not this cluster's or are no documents, in the place of `b`.
+fn bodies(whole: &str) -> Vec<String> {
+    let named = |broken: &str| whole.replacen(&plain("b"), broken, 1);
+    let mut bodies = broken(whole);
     // Every document is a child of this cluster, with its name and what it wants.
     bodies.extend(
         [
@@ -169,44 +204,36 @@ fn bodies(whole: &str) -> Vec<String> {
         ]
         .map(|broken| named(&broken)),
     );
-    // Cut off anywhere.
-    bodies.extend((1..whole.len()).step_by(37).map(|end| whole[..end].to_owned()));
-    bodies.push(whole[..whole.len() - 1].to_owned());
-    // Broken only after every document was read.
-    let end = whole.len() - 1;
-    let tails = [
-        r#", "value": []}"#,
-        r#", "nextLink": null}"#,
-        r#", "error": {"code": "InternalServerError", "message": ""}}"#,
-        r#", "error": "no"}"#,
-        ",}",
-        "]",
-        "} }",
-        "}<html>",
-        "}{\"value\": []}",
-        "}\0",
-    ];
-    bodies.extend(tails.map(|tail| format!("{}{tail}", &whole[..end])));
     bodies
 }
 
+pub(super) const STATUSES: [u16; 24] = [
+    200, 201, 202, 203, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 407, 408, 409, 410, 412, 429, 500,
+    502, 503, 511,
+];
+const CAE: &str = r#"Bearer realm="", error="insufficient_claims", claims="eyJhIjp7fX0=""#;
+pub(super) const HEADERS: [&[(&str, &str)]; 4] = [
+    &[("Content-Type", "application/json")],
+    &[("Content-Type", "application/json"), ("WWW-Authenticate", CAE)],
+    &[("Content-Type", "text/html"), ("Location", "http://portal.test/login")],
+    &[("Content-Type", "application/json"), ("Retry-After", "7")],
+];
+
 #[test]
 fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
-    const STATUSES: [u16; 24] = [
-        200, 201, 202, 203, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 407, 408, 409, 410, 412, 429,
-        500, 502, 503, 511,
-    ];
-    const CAE: &str = r#"Bearer realm="", error="insufficient_claims", claims="eyJhIjp7fX0=""#;
-    const HEADERS: [&[(&str, &str)]; 4] = [
-        &[("Content-Type", "application/json")],
-        &[("Content-Type", "application/json"), ("WWW-Authenticate", CAE)],
-        &[("Content-Type", "text/html"), ("Location", "http://portal.test/login")],
-        &[("Content-Type", "application/json"), ("Retry-After", "7")],
-    ];
+    nothing_but_whole_pages(Kind::Flux);
+}
+
+#[test]
+fn that_holds_for_extensions_too() {
+    nothing_but_whole_pages(Kind::Extension);
+}
+
+fn nothing_but_whole_pages(of: Kind) {
     // Page 2 of 3 is the one with `b`; the faulty answer comes in place of one page, the others are true.
-    let truth = |seen: &Seen, number: usize| {
+    let truth = move |seen: &Seen, number: usize| {
         let next = (number < 3).then(|| link(seen, number + 1));
-        page(&[plain(["a", "b", "c"][number - 1])], next.as_deref())
+        about(of, &page(&[plain(["a", "b", "c"][number - 1])], next.as_deref()))
     };
     let fault = Arc::new(Mutex::new((0, Vec::new())));
     let server = {
@@ -218,7 +245,7 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
         })
     };
     let (arm, id) = (Arm::new(&server.url, client()), cluster());
-    let source = Resources { arm: &arm, cluster: &id, kinds: Kinds::default().and(Kind::Flux), token: TOKEN };
+    let source = Resources { arm: &arm, cluster: &id, kinds: Kinds::default().and(of), token: TOKEN };
     let host = format!("GET / HTTP/1.1\r\nHost: {}", server.url.trim_start_matches("http://"));
     let host = Seen { head: host, body: Vec::new() };
 
@@ -227,7 +254,8 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
         let true_page = truth(&host, number);
         // The page's own document stands where `b` is broken.
         let own = ["a", "b", "c"][number - 1];
-        let mut with_200 = bodies(&true_page.replace(&plain(own), &plain("b")));
+        let with_b = about(of, &true_page).replace(&plain(own), &plain("b"));
+        let mut with_200: Vec<String> = bodies(&with_b).iter().map(|body| about(of, body)).collect();
         with_200.push(true_page.clone());
         // Under another status not even the truth is believed.
         let empty = page(&[], None);
@@ -243,7 +271,12 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
             *fault.lock().unwrap() = (number, answer(status, &headers, body));
             // What a page handed on before it broke was whole.
             let result = listing(&source, false, &mut |key, _, content| {
-                assert_eq!(String::from_utf8_lossy(content), canonical(&key.name));
+                let wanted = canonical(&key.name);
+                let wanted = match of {
+                    Kind::Flux => wanted,
+                    Kind::Extension => wanted.replace("fluxconfigurations", "extensions"),
+                };
+                assert_eq!(String::from_utf8_lossy(content), wanted);
                 Ok(Needs::default())
             });
             let is_true = status == 200 && *body == true_page;
@@ -257,7 +290,7 @@ fn nothing_but_every_whole_page_is_a_listing_and_none_is_shorter_than_arms() {
                     assert_ne!(outcome, Outcome::Success);
                     *failed.entry(kind(&outcome)).or_default() += 1;
                 }
-                other => panic!("page {number}, status {status}, {headers:?}, {body:?}: {other:?}"),
+                other => panic!("{of:?}, page {number}, status {status}, {headers:?}, {body:?}: {other:?}"),
             }
         }
     }

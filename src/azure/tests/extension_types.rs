@@ -1,12 +1,14 @@
 //! The versions of extension types: the documented request, and what of the answer counts.
 
-use super::client;
+use super::desired::{HEADERS, STATUSES, broken};
+use super::{PORTAL, client};
 use crate::azure::ResourceId;
 use crate::azure::arm::Arm;
 use crate::core::{Outcome, Reason};
 use crate::http::testing::{Server, answer};
 use crate::scenario::extensions::{Offer, Offers};
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 
 fn get(server: &Server) -> Result<Result<Offers, Reason>, Outcome> {
     let id = ResourceId::cluster("1bfbb5d0-917e-4346-9026-1d3b344417f5", "g", "k3s-1").unwrap();
@@ -57,4 +59,43 @@ fn a_refusal_is_the_types_own_and_a_failure_is_the_links() {
         Err(Outcome::Unauthorized { .. })
     ));
     assert!(get(&Server::always(reply(200, json!({"value": "x"})))).unwrap().is_err());
+}
+
+#[test]
+fn no_answer_that_is_no_list_of_versions_is_taken_for_one() {
+    let whole = r#"{"value": [{"properties": {"version": "1.0.0"}}], "nextLink": null}"#;
+    let mut with_200 = broken(whole);
+    for item in
+        [r#"{"properties": {}}"#, r#"{"properties": {"version": null}}"#, r#"{"properties": {"version": 1}}"#]
+    {
+        with_200.push(format!(r#"{{"value": [{item}], "nextLink": null}}"#));
+    }
+    with_200.push(whole.to_owned());
+    let with_others = [whole, r#"{"value": [], "nextLink": null}"#, "", PORTAL].map(str::to_owned);
+    let now = Arc::new(Mutex::new(Vec::new()));
+    let server = {
+        let now = Arc::clone(&now);
+        Server::start(move |_, _| Some(now.lock().unwrap().clone()))
+    };
+    let mut lists = 0;
+    for status in STATUSES {
+        let bodies = if status == 200 { with_200.as_slice() } else { &with_others };
+        for (headers, body) in HEADERS.into_iter().flat_map(|h| bodies.iter().map(move |b| (h, b))) {
+            let headers = [headers, &[("Connection", "close")]].concat();
+            *now.lock().unwrap() = answer(status, &headers, body);
+            match get(&server) {
+                Ok(Ok(offers)) => {
+                    assert!(status == 200 && body == whole, "{status}, {headers:?}, {body:?}: {offers:?}");
+                    assert_eq!(offers.0.len(), 1);
+                    lists += 1;
+                }
+                // Versions that are known stay known: only this word says that there are none.
+                Ok(Err(reason)) if reason.code == "ResourceNotFound" => {
+                    assert!(body.contains("ResourceNotFound"))
+                }
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+    }
+    assert_eq!(lists, HEADERS.len());
 }
