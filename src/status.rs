@@ -252,8 +252,9 @@ pub struct DocumentStatus {
     pub state: String,
     /// Since when.
     pub since: String,
-    /// SHA-256 of what is wanted, in hexadecimal.
-    pub digest: String,
+    /// SHA-256 of what is wanted, in hexadecimal; absent where the cache has lost it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Why it is not enforced.
     pub reason: Option<Reason>,
     /// When it is tried or looked at again, in seconds from `time`.

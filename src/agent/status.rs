@@ -145,7 +145,7 @@ pub fn desired(at: Moment, view: View) -> Desired {
         document: document.key.to_string(),
         state: document.state.to_owned(),
         since: at.text_of(document.since),
-        digest: document.digest.to_string(),
+        digest: document.digest.shown(),
         reason: document.reason,
         next_try_seconds: document.next_try.map(|due| due.since(at.now.mono).as_secs()),
         picture: document.picture,

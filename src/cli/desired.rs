@@ -242,7 +242,7 @@ mod tests {
             document: "flux/fleet".into(),
             state: "verified".into(),
             since: "2026-11-23T01:55:00Z".into(),
-            digest: "00".repeat(32),
+            digest: None,
             reason: None,
             next_try_seconds: Some(120),
             picture: Some(Picture {

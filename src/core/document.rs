@@ -88,6 +88,14 @@ impl std::fmt::Display for Key {
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// Of a document whose content is not known any more.
+    pub const UNKNOWN: Digest = Digest([0; 32]);
+
+    /// As it is shown: 64 hexadecimal digits, or nothing where the content is not known.
+    pub fn shown(self) -> Option<String> {
+        (self != Digest::UNKNOWN).then(|| self.to_string())
+    }
+
     /// Of a document's canonical content.
     pub fn of(content: &[u8]) -> Digest {
         let mut bytes = [0; 32];

@@ -16,7 +16,8 @@ struct Row<'a> {
     kind: &'static str,
     name: &'a str,
     state: &'a str,
-    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compliance: Option<Compliance>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +44,7 @@ pub fn body(
         kind: key.kind.name(),
         name: &key.name,
         state,
-        digest: digest.to_string(),
+        digest: digest.shown(),
         compliance: picture.map(|picture| picture.compliance),
         source_revision: picture.and_then(|picture| picture.source_revision.as_deref()).map(cut),
         reason: reason.map(|reason| cut(&reason.code)),

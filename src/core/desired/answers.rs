@@ -73,6 +73,9 @@ impl Desired {
         self.changed |= document.missing > 0 || document.ours != ours || document.leaving != head.leaving;
         (document.missing, document.ours, document.leaving) = (0, ours, head.leaving);
         if head.leaving {
+            if document.digest == Digest::UNKNOWN {
+                document.digest = head.digest;
+            }
             if !matches!(document.life, Life::Withdrawing(_) | Life::Withdrawn) {
                 document.enter(now, Life::Withdrawing(None));
                 document.due = Some(now.mono);

@@ -122,7 +122,7 @@ impl Desired {
             if self.documents.get_mut(&key).is_none() {
                 let lost = Reason::new(NOT_CACHED, "it was lost from the cache")
                     .cure("the next look at Azure brings it again; until then its objects stay as they are");
-                let lost = Document::new(now, Digest([0; 32]), Life::Failed(lost), None);
+                let lost = Document::new(now, Digest::UNKNOWN, Life::Failed(lost), None);
                 self.documents.insert(key.clone(), lost);
             }
             let Some(mut document) = self.documents.get_mut(&key) else { continue };

@@ -66,3 +66,29 @@ fn azure_is_told_what_is_wrong_also_when_something_else_was_wrong_before() {
     assert_eq!(told(broken, "/tmp/kustomization-2/a.yaml"), 0, "the same at the next try");
     assert_eq!(told((Compliance::NonCompliant, "HealthCheckFailed"), ""), 1);
 }
+
+/// Killed between the removal, with which its content leaves the cache, and the row on it.
+#[test]
+fn of_what_is_no_longer_known_no_digest_is_told_until_azure_lists_it_again() {
+    let leaving = Head { leaving: true, ..head("a", 7) };
+    let killed = || {
+        let mut rig = Rig::settled(&["a"]);
+        rig.list(vec![leaving.clone()], None);
+        rig.restart(&[]);
+        assert_eq!(rig.state("a"), Some("withdrawing"));
+        rig
+    };
+    let told = |rig: &mut Rig| -> serde_json::Value {
+        let news = rig.desired.news();
+        assert_eq!(news.len(), 1);
+        serde_json::from_slice(&news[0].body()).unwrap()
+    };
+    let mut rig = killed();
+    rig.withdrawal("a", Withdrawn::Gone);
+    let row = told(&mut rig);
+    assert_eq!((&row["State"], row.get("Digest")), (&"withdrawn".into(), None));
+    let mut rig = killed();
+    rig.list(vec![leaving.clone()], None);
+    rig.withdrawal("a", Withdrawn::Gone);
+    assert_eq!(told(&mut rig)["Digest"], digest(7).to_string());
+}
