@@ -1,6 +1,6 @@
 """What the scripts of desired state share: the real agent between the Azure stand-in and the API server of KUBECONFIG,
 connected as an operator would do it, and a line per check. Ends what it started, by process id."""
-import json, os, ssl, subprocess, sys, tempfile, time, urllib.parse, urllib.request
+import copy, json, os, ssl, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
 # A hang guard, not a measurement: what has not happened by then will not happen.
 PATIENCE = 60
@@ -10,9 +10,9 @@ def run(*command, text=None):
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, input=text)
 
 
-def until(look, wanted):
+def until(look, wanted, patience=PATIENCE):
     """What `look` saw when it was as wanted, or at last; and whether it was."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while True:
         seen = look()
         if wanted(seen) or time.monotonic() > end:
@@ -42,6 +42,15 @@ class Scene:
                 process.kill()
                 process.wait()
         self.folder.cleanup()
+
+    def beside(self, device):
+        """A second device of the same cluster: this service principal, directories of its own, the same Azure. Its checks
+        count here; whoever asks for it ends its agent."""
+        other = copy.copy(self)
+        other.home, other.agent, other.check = f"{self.home}/{device['client']}", None, self.check
+        other.at = {**self.at, "device": device}
+        os.mkdir(other.home)
+        return other
 
     def check(self, name, good, detail=""):
         print(f"{'ok    ' if good else 'FAILED'} {name}{'' if good else ': ' + str(detail)}", flush=True)
