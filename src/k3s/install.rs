@@ -175,6 +175,33 @@ pub fn plan(client: &Client, scenarios: &[Scenario]) -> Result<Vec<Step>, Outcom
     Ok(steps)
 }
 
+/// What the agent is granted beyond these scenarios, for people: of each other one that has something of ours in the cluster,
+/// its name and the command that takes it back. Changes nothing.
+pub fn beyond(client: &Client, scenarios: &[Scenario]) -> Result<Vec<(&'static str, String)>, Outcome> {
+    let others: Vec<Scenario> = Scenario::ALL.into_iter().filter(|s| !scenarios.contains(s)).collect();
+    let steps = match others.is_empty() {
+        true => Vec::new(),
+        false => plan(client, &others)?,
+    };
+    let mut found = Vec::new();
+    for scenario in others {
+        let (mut command, mut any) = ("kubectl".to_owned(), false);
+        let of = |step: &&Step| scenario_of(&step.object) == Some(scenario.name()) && !is_kept(&step.object);
+        for step in steps.iter().filter(of).filter(|step| step.state == State::Ours) {
+            if !any {
+                command +=
+                    &step.namespace().map(|n| format!(" -n {n} delete")).unwrap_or(" delete".to_owned());
+                any = true;
+            }
+            command += &format!(" {}/{}", step.resource.kind.to_lowercase(), step.name());
+        }
+        if any {
+            found.push((scenario.name(), command));
+        }
+    }
+    Ok(found)
+}
+
 /// Makes or mends every object; nothing at all if one of them is somebody else's, or is still being deleted after
 /// `patience`. `pause` waits between two looks. Returns what was found before. What was granted for other scenarios stays.
 pub fn apply_all(

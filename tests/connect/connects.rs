@@ -3,7 +3,9 @@
 use crate::azure::{self, RULE};
 use crate::rig::Rig;
 use arclet::config::Config;
+use arclet::k3s::install::{Scenario, apply_all};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const OBJECTS: [&str; 5] = [
     "Namespace arclet",
@@ -62,6 +64,32 @@ fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
     assert!(rig.azure.writes().is_empty());
     assert!(rig.objects().is_empty());
     assert!(!rig.path("etc").exists() && !rig.path("state").exists());
+}
+
+/// All devices of a cluster act as one account: what this run does not ask for, another device may need.
+#[test]
+fn roles_that_an_earlier_run_granted_are_named_with_the_command_that_takes_them_back_and_stay() {
+    let rig = Rig::new();
+    let with = rig.connect(&["--gitops", "--extensions"]).ok();
+    assert!(!with.out.contains("granted before"), "{}", with.out);
+    let granted = rig.objects();
+
+    let gitops = "kubectl delete clusterrole/arclet-gitops clusterrolebinding/arclet-gitops";
+    let extensions =
+        "kubectl -n arclet-extensions delete role/arclet-extensions rolebinding/arclet-extensions";
+    let dry = rig.connect(&["--gitops", "--dry-run"]).ok().all();
+    assert!(dry.contains("granted before") && dry.contains(extensions), "{dry}");
+    assert!(!dry.contains(gitops), "still asked for: {dry}");
+    let without = rig.connect(&[]).ok().all();
+    assert!(without.contains(gitops) && without.contains(extensions), "{without}");
+    assert_eq!(rig.objects(), granted);
+
+    // What a Key Vault needed is a role of its own: without the vault it is told, with the rest still asked for.
+    let administrator = rig.client(&rig.path("admin.yaml"));
+    apply_all(&administrator, &[Scenario::GitopsSecrets], Duration::ZERO, &mut |_| {}).unwrap();
+    let no_vault = rig.connect(&["--gitops", "--extensions"]).ok().all();
+    let secrets = "kubectl delete clusterrole/arclet-gitops-secrets clusterrolebinding/arclet-gitops-secrets";
+    assert!(no_vault.contains(secrets) && !no_vault.contains(extensions), "{no_vault}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Rig {
         std::fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
     }
 
-    fn client(&self, kubeconfig: &Path) -> k3s::Client {
+    pub fn client(&self, kubeconfig: &Path) -> k3s::Client {
         k3s::Client::new(kubeconfig::load(kubeconfig).unwrap(), Clock::new()).unwrap()
     }
 

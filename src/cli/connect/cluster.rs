@@ -65,6 +65,9 @@ pub(super) fn check(options: &Options, clock: &Clock, checks: &mut Checks) -> Op
     let may = if own { agent_may(&client, wanted) } else { administrator_may(&client, wanted) };
     checks.take("rights in the cluster", may, |number| count(*number, "right"))?;
     let missing = if own { Vec::new() } else { objects(&client, wanted, checks)? };
+    if !own {
+        beyond(&client, wanted, checks);
+    }
     let nodes = checks.take("nodes", client.nodes(), |nodes| {
         let Detected { distribution, infrastructure } = detect(nodes, &version);
         let (nodes, cpus) = (count(nodes.nodes, "node"), count(nodes.vcpus(), "vCPU"));
@@ -100,6 +103,26 @@ fn objects(client: &Client, scenarios: &[Scenario], checks: &mut Checks) -> Opti
         number => format!("{number} of {} to be made", plan.len()),
     })?;
     Some(missing(&plan))
+}
+
+/// Says what an earlier run granted and this one does not ask for. It is not taken back here: all devices of a cluster act as
+/// one account, and another one may need it; so may this one's agent, to remove what it made.
+fn beyond(client: &Client, scenarios: &[Scenario], checks: &mut Checks) {
+    match install::beyond(client, scenarios) {
+        Ok(found) => {
+            for (scenario, command) in found {
+                let message =
+                    format!("the agent still has the roles of {scenario}, which this run does not ask for");
+                checks.warning(
+                    "granted before",
+                    Reason::new("StillGranted", message).cure(format!(
+                        "when no device of this cluster needs them and nothing that they made is left: {command}"
+                    )),
+                );
+            }
+        }
+        Err(outcome) => checks.warning("granted before", reason_of(outcome)),
+    }
 }
 
 /// Whether an administrator's connection may make each object.
