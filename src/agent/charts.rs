@@ -30,15 +30,27 @@ pub fn fetch(
     let has = held.get(Supply::Chart).and_then(Chart::from_bytes);
     let (entry, lag) = match choose(&extension, &catalogue, has.as_ref(), &offers, platform) {
         Ok((Choice::Take(entry), lag)) => (entry, lag),
-        Ok((Choice::Keep, lag)) => return kept(lag),
+        Ok((Choice::Keep, lag)) => return settled(has, &extension, lag),
         Err(reason) => return kept(Some(reason)),
     };
-    if has.is_some_and(|has| has.is(entry)) {
-        return kept(lag);
+    if has.as_ref().is_some_and(|has| has.is(entry)) {
+        return settled(has, &extension, lag);
     }
     Ok(match get(&entry.location, &entry.digest)? {
-        Ok(bytes) => Fetched::New(Chart::new(entry, &bytes).to_bytes(), lag),
+        Ok(bytes) => Fetched::New(Chart::new(entry, &bytes, &extension).to_bytes(), lag),
         Err(reason) => Fetched::Kept { asked: true, trouble: Some(reason) },
+    })
+}
+
+/// The chart is the right one. What the extension says is what it runs with from now on.
+fn settled(
+    has: Option<Chart<'_>>,
+    extension: &Extension,
+    trouble: Option<Reason>,
+) -> Result<Fetched, Outcome> {
+    Ok(match has.as_ref().and_then(|has| has.renewed(extension)) {
+        Some(renewed) => Fetched::Renewed(renewed.to_bytes(), trouble),
+        None => Fetched::Kept { asked: false, trouble },
     })
 }
 
@@ -128,6 +140,32 @@ mod tests {
         });
         let moved = new(fetch(&document(None), &has, Catalogue::parse(&moved.unwrap()), &PLATFORM, gives));
         assert_eq!(Chart::from_bytes(&moved).unwrap().bytes, b"other");
+    }
+
+    #[test]
+    fn what_the_extension_says_is_kept_with_its_chart_and_nobody_is_asked_for_that() {
+        let said = |version: Option<&str>, site: &str| -> Vec<u8> {
+            let properties =
+                json!({"extensionType": "a.b", "version": version, "configurationSettings": {"site": site}});
+            json!({"name": "mon", "properties": properties}).to_string().into_bytes()
+        };
+        let site = |bytes: &[u8]| Chart::from_bytes(bytes).unwrap().run.unwrap().settings[0].1.to_owned();
+        let all = || catalogue(&["1.0.0", "2.0.0"]);
+        let first = new(fetch(&said(Some("1.0.0"), "17"), &held(None), all(), &PLATFORM, gives));
+        assert_eq!(site(&first), "17");
+        let has = held(Some(&first));
+        for version in [Some("1.0.0"), None] {
+            match fetch(&said(version, "18"), &has, all(), &PLATFORM, nobody_asks) {
+                Ok(Fetched::Renewed(bytes, None)) => assert_eq!(site(&bytes), "18"),
+                _ => panic!("what it runs with was not kept"),
+            }
+        }
+        // Said for another chart, which cannot be had.
+        let lacks = |_: &str, _: &Digest| Ok(Err(Reason::new("WrongDigest", "not the one")));
+        let refused = fetch(&said(Some("2.0.0"), "18"), &has, all(), &PLATFORM, lacks);
+        assert_eq!(kept(refused), (true, Some("WrongDigest".into())));
+        let missing = fetch(&said(Some("3.0.0"), "18"), &has, all(), &PLATFORM, nobody_asks);
+        assert_eq!(kept(missing), (false, Some("NotInCatalogue".into())));
     }
 
     #[test]

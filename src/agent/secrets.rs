@@ -60,14 +60,14 @@ mod tests {
     fn new(fetched: Fetched) -> (Zeroizing<Vec<u8>>, Option<Reason>) {
         match fetched {
             Fetched::New(bytes, trouble) => (bytes, trouble),
-            Fetched::Kept { .. } => panic!("nothing new"),
+            Fetched::Kept { .. } | Fetched::Renewed(..) => panic!("nothing new"),
         }
     }
 
     fn kept(fetched: Fetched) -> (bool, Option<Reason>) {
         match fetched {
             Fetched::Kept { asked, trouble } => (asked, trouble),
-            Fetched::New(..) => panic!("something new"),
+            Fetched::New(..) | Fetched::Renewed(..) => panic!("something new"),
         }
     }
 

@@ -34,6 +34,8 @@ impl Held {
 pub enum Fetched {
     /// The cache is to have this from now on. With what is wrong with it all the same.
     New(Zeroizing<Vec<u8>>, Option<Reason>),
+    /// The same, and nobody had to be asked for it.
+    Renewed(Zeroizing<Vec<u8>>, Option<Reason>),
     /// The cache keeps what it has.
     Kept {
         /// Whoever has it was asked.
@@ -69,15 +71,16 @@ impl Documents {
                 }
             }
         }
-        match world.supply(key, &content, supply, &held, token)? {
-            Fetched::New(bytes, why) => {
-                let secret = supply == Supply::Secrets;
-                match wait(self.store.doc_put(place(key, supply), bytes.to_vec(), secret)) {
-                    Ok(()) => Ok(Supplied { asked: true, changed: true, trouble: why }),
-                    Err(reason) => Ok(Supplied { asked: true, ..trouble(reason) }),
-                }
-            }
-            Fetched::Kept { asked, trouble } => Ok(Supplied { asked, changed: false, trouble }),
+        let (asked, bytes, why) = match world.supply(key, &content, supply, &held, token)? {
+            Fetched::New(bytes, why) => (true, bytes, why),
+            Fetched::Renewed(bytes, why) => (false, bytes, why),
+            Fetched::Kept { asked, trouble } => return Ok(Supplied { asked, changed: false, trouble }),
+        };
+        // Settings are kept with a chart, and as well hidden as the document that they come from.
+        let secret = supply != Supply::Versions;
+        match wait(self.store.doc_put(place(key, supply), bytes.to_vec(), secret)) {
+            Ok(()) => Ok(Supplied { asked, changed: true, trouble: why }),
+            Err(reason) => Ok(Supplied { asked, ..trouble(reason) }),
         }
     }
 

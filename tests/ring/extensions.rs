@@ -220,6 +220,37 @@ fn the_last_good_chart_stays_whatever_the_catalogue_and_the_registry_say() {
 }
 
 #[test]
+fn the_last_good_chart_keeps_its_settings_until_the_one_that_others_were_said_for_is_there() {
+    let rig = rig();
+    let mut agent = installed(&rig);
+    let digest = state(&agent, "succeeded").digest;
+    let values = || Some(chart(&rig)?["spec"]["valuesContent"].as_str()?.to_owned());
+    let before = chart(&rig).expect("the HelmChart")["spec"].clone();
+    catalogue(&rig, &[("1.0.0", "first"), ("2.0.0", "third")]);
+    rig.azure.cut(Endpoint::Registry);
+    put(&rig, json!({"version": "2.0.0", "configurationSettings": {"site": "18"}}));
+    shown(&agent, "what is wanted now", |document| document.digest != digest);
+    agent.wait("the registry's link", |status| {
+        let registry = status.links.iter().find(|link| link.endpoint == arclet::core::Endpoint::Registry);
+        registry.is_some_and(|link| link.state == "down")
+    });
+    let looks = rig.k3s.stats().requests + 20;
+    eventually("some looks more", || (rig.k3s.stats().requests > looks).then_some(()));
+    assert_eq!(chart(&rig).expect("the HelmChart")["spec"], before);
+    agent.kill();
+    rig.azure.cut_all();
+    assert!(rig.k3s.delete((HELM.0, HELM.1, SPACE, "mon")));
+    let agent = rig.start();
+    has(&rig, "first");
+    assert_eq!(chart(&rig).expect("the HelmChart")["spec"], before);
+    rig.azure.restore_all();
+    has(&rig, "third");
+    assert!(values().is_some_and(|values| values.contains(r#""site":18"#)), "both at once");
+    helm(&rig, complete());
+    shown(&agent, "nothing wrong", |document| document.reason.is_none() && document.state == "succeeded");
+}
+
+#[test]
 fn protected_settings_come_from_the_vault_and_another_version_of_them_is_another_release() {
     let rig = rig();
     let secret_name = "extension-mon-configurationProtectedSettings";

@@ -78,7 +78,7 @@ pub fn render(
     supplies: &Supplies,
     site: &Site,
 ) -> Result<Vec<Value>, Reason> {
-    let extension = Extension::read(content)?;
+    let mut extension = Extension::read(content)?;
     is_served(served)?;
     let chart =
         supplies.chart.as_deref().and_then(Chart::from_bytes).filter(|chart| chart.is_for(&extension));
@@ -87,6 +87,12 @@ pub fn render(
         return Err(Reason::new(CHART_NOT_FETCHED, message)
             .cure("it is fetched when its registry can be reached: arclet status says whether it can"));
     };
+    if let Some(run) = chart.run.as_ref().filter(|_| !chart.may_be_what_is_wanted(&extension)) {
+        // The last good one goes on as it was, until the other one is there.
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        extension.settings = run.settings.iter().map(owned).collect();
+        extension.target = run.target.map(str::to_owned);
+    }
     let protected = protected(&extension, supplies)?;
     let values = values::values(&extension, site)?.to_string();
 

@@ -43,9 +43,14 @@ fn served() -> Served {
 
 /// What the cache has: a chart of one version, whose bytes are that version's text.
 fn chart(version: &str) -> Vec<u8> {
+    chart_for(version, json!({}))
+}
+
+/// The same, taken for an extension with these properties.
+fn chart_for(version: &str, properties: Value) -> Vec<u8> {
     let all = catalogue(&[("stable", version)]);
     let entry = all.of("contoso.monitor", "stable").next().unwrap();
-    Chart::new(entry, version.as_bytes()).to_bytes().to_vec()
+    Chart::new(entry, version.as_bytes(), &extension(properties)).to_bytes().to_vec()
 }
 
 fn supplies(version: &str) -> Supplies {

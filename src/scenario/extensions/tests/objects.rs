@@ -72,8 +72,10 @@ fn what_lets_one_in_at_the_charts_address_is_shown_nowhere() {
     );
     let catalogue = Catalogue::parse(&text).unwrap();
     let entry = catalogue.of("contoso.monitor", "stable").next().unwrap();
-    let own =
-        Supplies { chart: Some(Chart::new(entry, b"1.2.0").to_bytes().to_vec()), ..Supplies::default() };
+    let own = Supplies {
+        chart: Some(Chart::new(entry, b"1.2.0", &extension(json!({}))).to_bytes().to_vec()),
+        ..Supplies::default()
+    };
     let objects = rendered(json!({}), &own);
     let address = objects[1]["metadata"]["annotations"][CHART].as_str().unwrap();
     assert!(address.starts_with("https://x.example/m.tgz") && !address.contains("s3cret"), "{address}");
@@ -98,8 +100,10 @@ fn a_release_goes_where_its_scope_says_else_where_the_catalogue_says_else_under_
     );
     let catalogue = Catalogue::parse(&text).unwrap();
     let entry = catalogue.of("contoso.monitor", "stable").next().unwrap();
-    let own =
-        Supplies { chart: Some(Chart::new(entry, b"1.2.0").to_bytes().to_vec()), ..Supplies::default() };
+    let own = Supplies {
+        chart: Some(Chart::new(entry, b"1.2.0", &extension(json!({}))).to_bytes().to_vec()),
+        ..Supplies::default()
+    };
     assert_eq!(namespace(json!({}), &own), "kube-system");
     assert_eq!(namespace(scoped(json!({"cluster": {"releaseNamespace": "a"}})), &own), "a");
 }
@@ -143,8 +147,51 @@ fn a_chart_comes_back_from_the_cache_as_it_was_put_there() {
     assert_eq!((back.version, back.bytes), ("1.2.0", &b"1.2.0"[..]));
     assert!(back.is(entries[0]) && !back.is(entries[1]));
     // Bytes that are not those that the catalogue promises now.
-    assert!(!Chart::new(entries[0], b"other").is(entries[0]));
+    assert!(!Chart { bytes: b"other", ..back.clone() }.is(entries[0]));
     for damaged in [&b""[..], b"\x02", &bytes[..bytes.len() - 1], b"\x01\xff\xff\xff\xff\xff"] {
         assert!(Chart::from_bytes(damaged).is_none());
     }
+}
+
+#[test]
+fn what_is_said_for_another_version_is_not_said_for_the_one_that_runs() {
+    let one = json!({"version": "1.2.0", "configurationSettings": {"a": "x"},
+        "scope": {"cluster": {"releaseNamespace": "here"}}});
+    let two = json!({"version": "1.3.0", "configurationSettings": {"a": "y"},
+        "scope": {"cluster": {"releaseNamespace": "there"}}});
+    let with = |version: &str, properties: &Value| Supplies {
+        chart: Some(chart_for(version, properties.clone())),
+        ..Supplies::default()
+    };
+    let first = rendered(one.clone(), &with("1.2.0", &one));
+    assert_eq!(rendered(two.clone(), &with("1.2.0", &one)), first, "the last good one goes on as it was");
+    let second = rendered(two.clone(), &with("1.3.0", &two));
+    assert_eq!((&second[1]["spec"]["targetNamespace"]), "there");
+    assert_ne!(first[1]["spec"]["valuesContent"], second[1]["spec"]["valuesContent"]);
+    // Of the version that runs, however it is written, and without a version, it is said for what runs.
+    for version in [json!("v1.2.0"), json!("1.2.0"), Value::Null] {
+        let mut said = two.clone();
+        said["version"] = version;
+        let now = rendered(said, &with("1.2.0", &one));
+        assert_eq!(now[1]["spec"]["valuesContent"], second[1]["spec"]["valuesContent"]);
+        assert_eq!(now[1]["spec"]["chartContent"], first[1]["spec"]["chartContent"]);
+    }
+    // Another train is another chart, too.
+    let mut other = two.clone();
+    (other["version"], other["releaseTrain"]) = (Value::Null, json!("preview"));
+    assert_eq!(rendered(other, &with("1.2.0", &one)), first);
+}
+
+#[test]
+fn a_chart_that_an_older_arclet_kept_is_read_and_runs_with_what_is_said_now() {
+    let kept = chart("1.2.0");
+    let older = Chart { run: None, ..Chart::from_bytes(&kept).unwrap() }.to_bytes();
+    assert_eq!((older[0], kept[0]), (1, 2));
+    let back = Chart::from_bytes(&older).unwrap();
+    assert_eq!((back.version, &back.run), ("1.2.0", &None));
+    let said = json!({"version": "1.3.0", "configurationSettings": {"a": "y"}});
+    let supplies = Supplies { chart: Some(older.to_vec()), ..Supplies::default() };
+    let values = rendered(said.clone(), &supplies)[1]["spec"]["valuesContent"].to_string();
+    assert!(values.contains(r#"\"a\":\"y\""#), "{values}");
+    assert_eq!(back.renewed(&extension(said.clone())).unwrap().renewed(&extension(said)), None);
 }
