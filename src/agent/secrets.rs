@@ -15,6 +15,11 @@ pub fn fetch(
     held: Option<&[u8]>,
     get: impl Fn(&str) -> Result<Result<Secret, Reason>, Outcome>,
 ) -> Result<Fetched, Outcome> {
+    // It changed since it was known what it needs, perhaps into one that nobody understands: what it needed may be needed again
+    // before the vault can be asked.
+    if wanted.is_empty() {
+        return Ok(Fetched::Kept { asked: false, trouble: None });
+    }
     let mut secrets = held.map(Secrets::from_bytes).unwrap_or_default();
     // What the document no longer asks for is not kept.
     let mut changed = secrets.retain(wanted);
@@ -35,7 +40,7 @@ pub fn fetch(
     }
     Ok(match changed {
         true => Fetched::New(secrets.to_bytes(), trouble),
-        false => Fetched::Kept { asked: !wanted.is_empty(), trouble },
+        false => Fetched::Kept { asked: true, trouble },
     })
 }
 
@@ -100,6 +105,12 @@ mod tests {
         let (bytes, _) = new(fetch(&[wanted("a", false)], None, |_| secret("1")).unwrap());
         let (bytes, _) = new(fetch(&[wanted("b", true)], Some(&bytes), |_| missing()).unwrap());
         assert!(Secrets::from_bytes(&bytes).into_values().is_empty());
+    }
+
+    #[test]
+    fn while_a_document_is_not_understood_its_secrets_stay_for_when_it_is_again() {
+        let (bytes, _) = new(fetch(&[wanted("a", false)], None, |_| secret("1")).unwrap());
+        assert_eq!(kept(fetch(&[], Some(&bytes), |_| panic!("nobody is asked")).unwrap()), (false, None));
     }
 
     #[test]
