@@ -27,8 +27,7 @@ impl Client {
 
     /// Notes them.
     pub fn keep_made(&self, key: &Key, objects: &[ObjectRef]) -> Result<(), Outcome> {
-        let names: Vec<ObjectRef> =
-            objects.iter().map(|object| ObjectRef { uid: None, ..object.clone() }).collect();
+        let names = names(objects);
         let (label, owner) = OWNER_LABEL;
         let object = json!({
             "apiVersion": "v1",
@@ -48,6 +47,11 @@ impl Client {
     pub fn drop_made(&self, key: &Key) -> Result<(), Outcome> {
         self.delete(&config_maps()?, Some(NAMESPACE), &name(key), None).map(drop)
     }
+}
+
+/// Of objects, without what distinguishes one making from another.
+pub fn names(objects: &[ObjectRef]) -> Vec<ObjectRef> {
+    objects.iter().map(|object| ObjectRef { uid: None, ..object.clone() }).collect()
 }
 
 fn name(key: &Key) -> String {

@@ -14,7 +14,7 @@ mod helm;
 pub mod install;
 pub mod kubeconfig;
 pub mod lease;
-mod made;
+pub mod made;
 pub mod nodes;
 pub mod own;
 mod refusal;
