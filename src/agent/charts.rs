@@ -21,36 +21,29 @@ pub fn fetch(
     let kept = |trouble| Ok(Fetched::Kept { asked: false, trouble });
     // Rendering says what is wrong with it.
     let Ok(extension) = Extension::read(content) else { return kept(None) };
+    let has = held.get(Supply::Chart).and_then(Chart::from_bytes);
+    // Whatever comes of the rest: what is said for the chart that runs is what it runs with from now on.
+    let said_for_it = has.as_ref().filter(|has| has.may_be_what_is_wanted(&extension));
+    if let Some(renewed) = said_for_it.and_then(|has| has.renewed(&extension)) {
+        return Ok(Fetched::Renewed(renewed.to_bytes()));
+    }
     // What does not run here is not to be chosen: whoever knows comes first, and once there are versions this is asked again.
     let Some(offers) = held.get(Supply::Versions).map(Offers::from_bytes) else { return kept(None) };
     let catalogue = match catalogue {
         Ok(catalogue) => catalogue,
         Err(reason) => return kept(Some(reason)),
     };
-    let has = held.get(Supply::Chart).and_then(Chart::from_bytes);
     let (entry, lag) = match choose(&extension, &catalogue, has.as_ref(), &offers, platform) {
         Ok((Choice::Take(entry), lag)) => (entry, lag),
-        Ok((Choice::Keep, lag)) => return settled(has, &extension, lag),
+        Ok((Choice::Keep, lag)) => return kept(lag),
         Err(reason) => return kept(Some(reason)),
     };
-    if has.as_ref().is_some_and(|has| has.is(entry)) {
-        return settled(has, &extension, lag);
+    if has.is_some_and(|has| has.is(entry)) {
+        return kept(lag);
     }
     Ok(match get(&entry.location, &entry.digest)? {
         Ok(bytes) => Fetched::New(Chart::new(entry, &bytes, &extension).to_bytes(), lag),
         Err(reason) => Fetched::Kept { asked: true, trouble: Some(reason) },
-    })
-}
-
-/// The chart is the right one. What the extension says is what it runs with from now on.
-fn settled(
-    has: Option<Chart<'_>>,
-    extension: &Extension,
-    trouble: Option<Reason>,
-) -> Result<Fetched, Outcome> {
-    Ok(match has.as_ref().and_then(|has| has.renewed(extension)) {
-        Some(renewed) => Fetched::Renewed(renewed.to_bytes(), trouble),
-        None => Fetched::Kept { asked: false, trouble },
     })
 }
 
@@ -143,24 +136,33 @@ mod tests {
     }
 
     #[test]
-    fn what_the_extension_says_is_kept_with_its_chart_and_nobody_is_asked_for_that() {
+    fn what_the_extension_says_is_kept_with_its_chart_before_anybody_is_asked() {
         let said = |version: Option<&str>, site: &str| -> Vec<u8> {
             let properties =
                 json!({"extensionType": "a.b", "version": version, "configurationSettings": {"site": site}});
             json!({"name": "mon", "properties": properties}).to_string().into_bytes()
         };
         let site = |bytes: &[u8]| Chart::from_bytes(bytes).unwrap().run.unwrap().settings[0].1.to_owned();
-        let all = || catalogue(&["1.0.0", "2.0.0"]);
+        let all = || catalogue(&["1.0.0", "1.1.0", "2.0.0"]);
         let first = new(fetch(&said(Some("1.0.0"), "17"), &held(None), all(), &PLATFORM, gives));
         assert_eq!(site(&first), "17");
-        let has = held(Some(&first));
-        for version in [Some("1.0.0"), None] {
-            match fetch(&said(version, "18"), &has, all(), &PLATFORM, nobody_asks) {
-                Ok(Fetched::Renewed(bytes, None)) => assert_eq!(site(&bytes), "18"),
-                _ => panic!("what it runs with was not kept"),
+        // Also where the catalogue has the chart no more, cannot be read, or has a newer one, and without Azure's versions.
+        let blind = Held::with(&[(Supply::Chart, Some(&first))]);
+        for (has, catalogue) in [
+            (held(Some(&first)), all()),
+            (held(Some(&first)), catalogue(&["2.0.0"])),
+            (held(Some(&first)), Catalogue::parse("x")),
+            (blind, all()),
+        ] {
+            for version in [Some("1.0.0"), None] {
+                match fetch(&said(version, "18"), &has, catalogue.clone(), &PLATFORM, nobody_asks) {
+                    Ok(Fetched::Renewed(bytes)) => assert_eq!(site(&bytes), "18"),
+                    _ => panic!("what it runs with was not kept"),
+                }
             }
         }
         // Said for another chart, which cannot be had.
+        let has = held(Some(&first));
         let lacks = |_: &str, _: &Digest| Ok(Err(Reason::new("WrongDigest", "not the one")));
         let refused = fetch(&said(Some("2.0.0"), "18"), &has, all(), &PLATFORM, lacks);
         assert_eq!(kept(refused), (true, Some("WrongDigest".into())));

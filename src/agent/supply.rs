@@ -34,8 +34,8 @@ impl Held {
 pub enum Fetched {
     /// The cache is to have this from now on. With what is wrong with it all the same.
     New(Zeroizing<Vec<u8>>, Option<Reason>),
-    /// The same, and nobody had to be asked for it.
-    Renewed(Zeroizing<Vec<u8>>, Option<Reason>),
+    /// The cache is to have this before anybody is asked: then it is looked again.
+    Renewed(Zeroizing<Vec<u8>>),
     /// The cache keeps what it has.
     Kept {
         /// Whoever has it was asked.
@@ -71,16 +71,25 @@ impl Documents {
                 }
             }
         }
-        let (asked, bytes, why) = match world.supply(key, &content, supply, &held, token)? {
-            Fetched::New(bytes, why) => (true, bytes, why),
-            Fetched::Renewed(bytes, why) => (false, bytes, why),
-            Fetched::Kept { asked, trouble } => return Ok(Supplied { asked, changed: false, trouble }),
-        };
         // Settings are kept with a chart, and as well hidden as the document that they come from.
         let secret = supply != Supply::Versions;
-        match wait(self.store.doc_put(place(key, supply), bytes.to_vec(), secret)) {
-            Ok(()) => Ok(Supplied { asked, changed: true, trouble: why }),
-            Err(reason) => Ok(Supplied { asked, ..trouble(reason) }),
+        let put = |bytes: &[u8]| wait(self.store.doc_put(place(key, supply), bytes.to_vec(), secret));
+        let mut fetched = world.supply(key, &content, supply, &held, token)?;
+        if let Fetched::Renewed(bytes) = fetched {
+            if let Err(reason) = put(&bytes) {
+                return Ok(trouble(reason));
+            }
+            held.0[supply as usize] = Some(bytes);
+            fetched = world.supply(key, &content, supply, &held, token)?;
+        }
+        match fetched {
+            Fetched::New(bytes, why) => match put(&bytes) {
+                Ok(()) => Ok(Supplied { asked: true, changed: true, trouble: why }),
+                Err(reason) => Ok(Supplied { asked: true, ..trouble(reason) }),
+            },
+            Fetched::Kept { asked, trouble } => Ok(Supplied { asked, changed: false, trouble }),
+            // What was just renewed is new.
+            Fetched::Renewed(_) => Ok(Supplied::default()),
         }
     }
 

@@ -1,9 +1,8 @@
-//! The store's promises (src/store/mod.rs), held against a model, damage, full disks and crashes.
+//! The store's promises (src/store/mod.rs), held against a model, damage and crashes. Full disks: tests/full_disk.rs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod basics;
 mod damage;
-mod full_disk;
 mod kills;
 mod lanes;
 mod model;

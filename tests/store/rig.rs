@@ -1,7 +1,7 @@
 //! What every test of the store needs: records, a directory, ways to hurt it.
 
 use arclet::core::{ClockState, Lane, MessageId, Record, Seq, Stamp, Stream};
-use arclet::store::{LaneStats, OpenReport, Options, Store};
+use arclet::store::{LaneStats, OpenReport, Options, Store, StoreError};
 use std::path::{Path, PathBuf};
 
 /// Epochs so small that rotation happens all the time.
@@ -32,7 +32,20 @@ pub fn open(dir: &Path) -> Store {
 
 /// Opens it, with the report.
 pub fn reopen(dir: &Path) -> (Store, OpenReport) {
-    Store::open(options(dir)).expect("the store opens")
+    unlocked(options(dir))
+}
+
+/// Opens it as soon as nobody has it: a process that this one has just begun has its open files, and the lock, until it
+/// is another program.
+#[allow(clippy::disallowed_methods)] // a hang guard
+pub fn unlocked(options: Options) -> (Store, OpenReport) {
+    let begin = std::time::Instant::now();
+    loop {
+        match Store::open(options.clone()) {
+            Err(StoreError::Locked(_)) if begin.elapsed().as_secs() < 60 => std::thread::yield_now(),
+            opened => return opened.expect("the store opens"),
+        }
+    }
 }
 
 /// A record whose body says which it is; `len` bytes at least.
